@@ -73,8 +73,8 @@ def view(
             - ``view``: ``"all"``, ``"model"``, ``"head"``, ``"neuron"`` or ``"compare"``. ``stream``: its name.
             - ``layer``: as the model counts it, negative from the end. ``heads``, or ``head``: one or several.
             - ``query``, ``key``: pin them: a position or a token's text, or several of either.
-            - ``form``: ``"lines"``, ``"matrix"``, ``"text"``, ``"image"``, ``"groups"``, ``"profile"`` or ``"geometry"`` (``colour``:
-              ``"position"``, ``"group"`` or ``"norm"``). ``measure``: ``"weights"``, ``"value"``, ``"norm"``, ``"gradient"``,
+            - ``form``: ``"lines"``, ``"matrix"``, ``"text"``, ``"image"``, ``"groups"``, ``"profile"``, ``"geometry"`` (``colour``:
+              ``"position"``, ``"group"`` or ``"norm"``), or of a model ``"trace"``. ``measure``: ``"weights"``, ``"value"``, ``"norm"``, ``"gradient"``,
               ``"relevance"`` or ``"rollout"``. ``positions``: ``"pieces"`` or ``"words"``. ``theme``. ``step``.
             - ``compare``: ``(layer, head)`` pairs side by side. ``explain``: ``"link"`` or ``"head"``, in the neuron view.
               ``together``: ``"mean"``, ``"max"`` or ``"sum"`` of the heads as one. ``together_layers``: of several

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Call", "ExactRuns"]
 
+# What else finds where an output comes from, where a metric has no gradients.
+_INSTEAD = ", or a method without gradients, 'occlusion' or 'rollout'"
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -55,15 +58,18 @@ class Call:
         with others_set_aside(), same_random_numbers():
             return run_recorded(self.model, self.inputs, self.tokenizer, **self.options)
 
-    def with_gradients(self) -> Ran:
+    def with_gradients(self, instead: str = _INSTEAD) -> Ran:
         """Run it so that its record has the gradients of the metric.
+
+        Args:
+            instead: What the caller can do besides where there is no gradient, for the error.
 
         Raises:
             ValueError: As `capture` with a metric, or if the metric is the cosine of an embedding to itself.
         """
 
         def run(inputs: Any, **more: Any) -> Ran:
-            return run_recorded(self.model, inputs, self.tokenizer, **self.options, **more)
+            return run_recorded(self.model, inputs, self.tokenizer, **{**self.options, **more})
 
         check_numbers(self.model)
         with others_set_aside(), same_random_numbers():
@@ -71,18 +77,24 @@ class Call:
         if self.metric is None and read_output(ran, self.position).kind == "embedding":
             msg = (
                 f"{ran.record.metric} is at its largest where nothing is edited, so all its gradients are 0: pass metric=lambda "
-                "output: ..., such as the similarity to another text, or a method without gradients, 'occlusion' or 'rollout'."
+                f"output: ..., such as the similarity to another text{instead}."
             )
             raise ValueError(msg)
         return ran
 
     @contextmanager
-    def exact(self) -> Iterator[ExactRuns]:
-        """Run it as it is, and have it run under edits inside the block."""
+    def measured(self) -> Iterator[tuple[Ran, Metric, Callable[[], None]]]:
+        """Run it as it is: its run, what is measured, and what puts the random generators back, inside the block."""
         check_numbers(self.model)
         with others_set_aside(), same_random_numbers() as restart:
             clean = run_recorded(self.model, self.inputs, self.tokenizer, **self.options)
             measured = make_metric(clean, read_output(clean, self.position), self.metric)
+            yield clean, measured, restart
+
+    @contextmanager
+    def exact(self) -> Iterator[ExactRuns]:
+        """Run it as it is, and have it run under edits inside the block."""
+        with self.measured() as (clean, measured, restart):
             yield ExactRuns(self.model, clean, measured, restart)
 
     @contextmanager

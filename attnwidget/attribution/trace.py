@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
-from attnwidget.attribution.trace_links import links_back, starts_of
-from attnwidget.capture.taps.listeners import others_set_aside
 from attnwidget.compute.checks import check_count, check_flag, number, shown
-from attnwidget.intervene.random_state import same_random_numbers
-from attnwidget.record.record import the_stream
+from attnwidget.compute.resumable import finish
 
 if TYPE_CHECKING:
     from torch import nn
 
     from attnwidget.attribution.trace_result import Trace
-    from attnwidget.capture.forward import Ran
-    from attnwidget.record.stream import Stream
 
-__all__ = ["trace"]
+__all__ = ["check_threshold", "trace"]
 
 
 def trace(
@@ -84,62 +80,37 @@ def trace(
         >>> round(link.change, 2)
         -4.97
     """
-    from attnwidget.attribution.link_checks import LinkChecks  # noqa: PLC0415  brings transformers
-    from attnwidget.capture.forward import check_numbers, run_recorded  # noqa: PLC0415
-    from attnwidget.metrics.gradients import run_with_gradients  # noqa: PLC0415
-    from attnwidget.metrics.metrics import make_metric  # noqa: PLC0415
-    from attnwidget.metrics.outputs import read_output  # noqa: PLC0415
+    from attnwidget.attribution.runs import Call  # noqa: PLC0415  brings transformers
+    from attnwidget.attribution.sliced_trace import SlicedTrace  # noqa: PLC0415
 
-    share = _share(threshold)
-    most = check_count("budget", budget, least=0)
-    rows = check_count("at_once", at_once, least=1)
-    kept = check_flag("renormalise", renormalise)
-    check_numbers(model)
-    with others_set_aside(), same_random_numbers() as restart:
-        clean = run_recorded(model, inputs, tokenizer, **options)
-        reading = read_output(clean, position)
-        measured = make_metric(clean, reading, metric)
-        if metric is None and reading.kind == "embedding":
-            msg = (
-                f"{type(clean.model).__name__} returns no logits, and the {measured.name} is largest as it is, so that its "
-                "gradient is 0: pass metric=lambda output: ..., a function that returns one number."
-            )
-            raise ValueError(msg)
-        restart()
-
-        def run(given: Any, **more: Any) -> Ran:
-            return run_recorded(model, given, tokenizer, **{**options, **more})
-
-        graded = run_with_gradients(run, inputs, metric, position)
-        traced = _stream(graded, stream)
-        found = links_back(traced.layers, starts_of(traced.layers[-1]), share)
-        checks = LinkChecks(model, clean, measured, restart, traced, kept, rows)
-        return checks.run(found, share, most)
+    sliced = SlicedTrace(
+        threshold=check_threshold(threshold),
+        budget=check_count("budget", budget, least=0),
+        stream=stream,
+        renormalise=check_flag("renormalise", renormalise),
+        at_once=check_count("at_once", at_once, least=1),
+    )
+    try:
+        finish(sliced.work(Call(model, inputs, tokenizer, metric, position, options)))
+    except KeyboardInterrupt:
+        # Before the links are known there is nothing to return.
+        if sliced.trace is None:
+            raise
+    found = sliced.trace
+    assert found is not None  # noqa: S101  (its work has ended)
+    for note in sliced.notes:
+        warnings.warn(note, stacklevel=2)
+    return found
 
 
-def _share(threshold: object) -> float:
+def check_threshold(threshold: object) -> float:
+    """Return a share of the largest link, which others must have at least.
+
+    Raises:
+        ValueError: If it is none.
+    """
     found = number(threshold)
     if found is None or not 0 < found <= 1:
         message = f"threshold must be a share of the largest link, above 0 and at most 1, got {shown(threshold)}: pass threshold=0.02."
         raise ValueError(message)
     return float(found)
-
-
-def _stream(ran: Ran, name: str | None) -> Stream:
-    """Return the stream that is traced.
-
-    Raises:
-        ValueError: If there is no such stream, or none that can be traced.
-    """
-    try:
-        stream = the_stream(ran.record, name)
-    except KeyError as error:
-        raise ValueError(str(error.args[0])) from None
-    if stream.query_positions != stream.key_positions:
-        message = (
-            f"a trace follows queries and keys that are the same positions, and those of stream {stream.name!r} are "
-            f"{len(stream.query_positions)} queries and {len(stream.key_positions)} keys of its own: name another stream, and "
-            "leave positions= and past_key_values out."
-        )
-        raise ValueError(message)
-    return stream

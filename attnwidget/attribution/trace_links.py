@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from attnwidget.compute.layer_tensors import LayerTensors
+    from attnwidget.compute.resumable import Slices
 
 __all__ = ["TraceLink", "connected", "largest_first", "links_back", "starts_of", "strong"]
 
@@ -71,10 +72,10 @@ def starts_of(layer: LayerTensors) -> tuple[int, ...]:
 
 def links_back(
     layers: Sequence[LayerTensors], starts: Iterable[int], threshold: float
-) -> list[TraceLink]:
+) -> Slices[list[TraceLink]]:
     """Return the links through which a metric depends on the input, the largest estimate first.
 
-    From the last layer to the first: a link counts where its query is reached, which is where the metric is read, or a
+    A slice reads a layer. From the last layer to the first: a link counts where its query is reached, which is where the metric is read, or a
     key that a link of a later layer reads. A position that is reached stays so in all earlier layers, as the residual
     stream carries it on.
 
@@ -86,16 +87,20 @@ def links_back(
     Raises:
         ValueError: If a layer has no gradients.
     """
-    largest = max((_largest(layer) for layer in layers), default=0.0)
+    largest, steps = 0.0, 2 * len(layers)
+    for done, layer in enumerate(layers, 1):
+        largest = max(largest, _largest(layer))
+        yield done / steps
     if largest == 0:
         return []
     reached = set(starts)
     found: list[TraceLink] = []
-    for layer in reversed(layers):
+    for done, layer in enumerate(reversed(layers), len(layers) + 1):
         rows = Axis(tuple(sorted(reached)))
         links = list(_at_least(layer, rows, threshold * largest))
         found += links
         reached |= {link.key for link in links}
+        yield done / steps
     return largest_first(found)
 
 

@@ -173,6 +173,7 @@ class Trace:
                     "head": link.head,
                     "query": link.query,
                     "key": link.key,
+                    "weight": link.weight,
                     "estimate": link.estimate,
                     "change": link.change,
                 }

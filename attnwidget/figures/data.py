@@ -18,6 +18,7 @@ from attnwidget.figures.group_tables import drawn_between, is_of_groups, of_grou
 from attnwidget.figures.options import refuse_weights
 from attnwidget.figures.table_columns import TOGETHER, in_panel, named_together
 from attnwidget.figures.thinning import strongest_links
+from attnwidget.figures.trace_table import is_of_trace, trace_rows
 from attnwidget.protocol.codec import decode
 from attnwidget.protocol.constants import EFFECT, EXPLAINED_WINDOW, THUMBNAIL_SIZE
 from attnwidget.record.aside import aside_keys
@@ -185,6 +186,8 @@ def figure_table(
         answer: Answers requests for scores.
     """
     view = state["view"]
+    if is_of_trace(state):
+        return _table([trace_rows(snapshot.get("traced"))])
     shown = DrawnNumbers(source, state, crop, plain=view == "neuron")
     if view == "all":
         view = "compare" if shown.two else "head" if source.has_weights else "model"

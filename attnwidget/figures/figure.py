@@ -12,6 +12,7 @@ from attnwidget.figures.crop import Crop, crop_of, crop_snapshot, cropped_answer
 from attnwidget.figures.group_tables import is_of_groups
 from attnwidget.figures.options import check_names, columns_of, figure_spec, pixels_of
 from attnwidget.figures.picture import Picture
+from attnwidget.figures.trace_table import check_trace_options, is_of_trace
 from attnwidget.serve.selection import check_heads, check_layer
 
 if TYPE_CHECKING:
@@ -73,6 +74,8 @@ class Figure(Picture):
                 "their own, as in attention.figure('groups', groups={'these': range(0, 5)})."
             )
             raise ValueError(message)
+        if is_of_trace(state):
+            check_trace_options(options)
         heads = panels or [[state["layer"], head] for head in state["heads"]]
         self.spec = _spec(stream, state, options, self._crop, heads)
         self.width = pixels_of(options.get("width"))
@@ -135,6 +138,9 @@ class Figure(Picture):
 
         Geometry has a row for each query and each key of each head (``side``, ``position``, ``label``): where it lies in the
         plane (``x``, ``y``), and the length of its vector (``norm``).
+
+        A trace has a row for each link, the largest first, with its ``weight``, the ``estimate`` of what the metric loses
+        without it, and the ``change`` when it was cut (NaN where it was not).
 
         Under another measure its name is in the place of ``weight``; a rollout is of a layer, and has -1 as its
         ``head``. Between words, ``query`` and ``key`` are numbers of words, as `Attention.words` counts them. Of two

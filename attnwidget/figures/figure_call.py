@@ -82,21 +82,31 @@ def figure_call_of_view(
     state: Mapping[str, Any],
     screen: Mapping[str, Any] | None,
     options: FigureOptions,
+    traced: Mapping[str, Any] | None = None,
 ) -> str:
     """Return the call of a view's ``figure``; how far its panels are scrolled is not said.
+
+    A trace is found first, in a call of its own.
 
     Args:
         told: What `attnwidget.serve.python_call.opening` says of the view.
         state: The whole selection of the figure.
         screen: What the reader's screen is like, where there is one.
         options: How it is drawn, as the caller gave it.
+        traced: The trace that is known; see ``TraceOfView`` in the schema.
     """
     drawn = {name: value for name, value in options.items() if value is not None}
     if screen:
         drawn.setdefault("width", screen["width"])
         if screen["dark"] and state["theme"] == "auto":
             drawn.setdefault("theme", "dark")
-    return f"{view_call(told, state)}.figure({', '.join(_written(drawn))})"
+    figure = f"figure({', '.join(_written(drawn))})"
+    if state["form"] == "trace" and traced is not None:
+        # It is waited for, where a notebook would go on without it.
+        comma = "" if traced["call"].endswith("()") else ", "
+        found = f"{traced['call'][:-1]}{comma}wait=True)"
+        return f"view = {view_call(told, state)}; {found}; view.{figure}"
+    return f"{view_call(told, state)}.{figure}"
 
 
 def _kind(state: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

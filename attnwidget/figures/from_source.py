@@ -9,6 +9,7 @@ from attnwidget.compute.checks import check_name, is_word, shown
 from attnwidget.figures.figure import Figure, split_heads
 from attnwidget.figures.figure_call import figure_call, figure_call_of_view
 from attnwidget.figures.options import check_names, columns_of, refuse_weights
+from attnwidget.figures.trace_table import is_of_trace
 from attnwidget.record.options import DrawnSelection, FigureOptions
 from attnwidget.serve.opening import selected_of
 from attnwidget.serve.selection import (
@@ -38,15 +39,17 @@ _WIDTHS = {"model": 420, "head": 460, "neuron": 560, "compare": 760, "all": 1200
 
 _WIDEST_GRID, _PANEL = 900, 230
 
+_TRACE_WIDTH = 860
+
 _HORIZONTAL = 640
 
 _PINS = ("query", "key")
 
-_FORMS = ("lines", "matrix", "image", "text", "groups", "profile", "geometry")
+_FORMS = ("lines", "matrix", "image", "text", "groups", "profile", "geometry", "trace")
 
 Kind = Literal[
-    "head", "lines", "matrix", "image", "text", "groups", "profile", "geometry", "model", "scatter", "neuron", "compare",
-    "all",
+    "head", "lines", "matrix", "image", "text", "groups", "profile", "geometry", "trace", "model", "scatter", "neuron",
+    "compare", "all",
 ]  # fmt: skip
 
 # What of the selection is an option of its own; the others are names of how a figure is drawn.
@@ -153,7 +156,11 @@ def _crops(drawn: FigureOptions) -> bool:
 
 
 def figure_of_view(
-    source: Source, shown: dict[str, Any], answer: Answer, options: DrawnSelection
+    source: Source,
+    shown: dict[str, Any],
+    answer: Answer,
+    options: DrawnSelection,
+    kind: str | None = None,
 ) -> Figure:
     """Return a figure of what a widget shows, with the parts of the selection that are given in place of its own.
 
@@ -162,11 +169,14 @@ def figure_of_view(
         shown: The widget's snapshot.
         answer: Answers the renderer's requests.
         options: As for `figure`.
+        kind: As for `figure`; as on the screen when left out.
 
     Raises:
         TypeError, ValueError: As `Attention.figure` says.
     """
     drawn, selected = split_options(options)
+    if kind is not None:
+        _say_kind(kind, selected)
     chosen, state = shown.get("chosen"), shown["state"]
     if _crops(drawn) and chosen and all(state[name] == chosen[name] for name in _PINS):
         # The reader pinned nothing: what was chosen may lie outside of what is drawn.
@@ -174,7 +184,9 @@ def figure_of_view(
     if selected:
         state = resolve_selection(source, {**shown["state"], **usual_names(selected)})
         shown = {**shown, "state": state}
-    call = figure_call_of_view(shown["meta"]["python"], shown["state"], shown["screen"], drawn)
+    call = figure_call_of_view(
+        shown["meta"]["python"], shown["state"], shown["screen"], drawn, shown.get("traced")
+    )
     return Figure(source, shown, answer, drawn, call=call)
 
 
@@ -194,6 +206,21 @@ def _selected(
         compares = isinstance(pairs, list) and bool(pairs)
         meant = "model" if "arrange" in state else "compare" if compares else None
         kind = state.get("view") or meant or ("head" if "form" in state else _usual(source))
+    _say_kind(kind, state)
+    if state.get("arrange") == "scatter" and not {"score", "other_score"} <= set(state):
+        message = (
+            "a scatter has two scores: pass score='previous', other_score='induction', for example."
+        )
+        raise ValueError(message)
+    return state, heads
+
+
+def _say_kind(kind: str, state: dict[str, Any]) -> None:
+    """Put what a kind of figure says of the selection into it.
+
+    Raises:
+        ValueError: If there is no such kind, or it is another one than what is given besides.
+    """
     if not is_word(kind, get_args(Kind)):
         message = (
             f"kind or view: figure draws {', '.join(map(repr, get_args(Kind)))}, got {shown(kind)}."
@@ -208,12 +235,6 @@ def _selected(
         if state.setdefault(name, value) != value:
             message = f"figure({kind!r}) is {name}={value!r}, got {name}={state[name]!r} besides: pass one of them."
             raise ValueError(message)
-    if state.get("arrange") == "scatter" and not {"score", "other_score"} <= set(state):
-        message = (
-            "a scatter has two scores: pass score='previous', other_score='induction', for example."
-        )
-        raise ValueError(message)
-    return state, heads
 
 
 def _asked_for(kind: str | None, state: dict[str, Any]) -> tuple[str, Any]:
@@ -264,4 +285,4 @@ def _width(state: dict[str, Any], panels: int, options: FigureOptions) -> int:
     several = state["form"] in {"matrix", "geometry"} or (state["form"] == "lines" and panelled)
     if view == "head" and several:
         return min(_WIDEST_GRID, _WIDTHS["head"] * min(2, panels))
-    return _WIDTHS[view]
+    return _TRACE_WIDTH if is_of_trace(state) and view == "head" else _WIDTHS[view]

@@ -37,7 +37,9 @@ class Shared(TypedDict, total=False):
     query: Pins | None
     key: Pins | None
     measure: Literal["weights", "value", "norm", "gradient", "relevance", "rollout"] | None
-    form: Literal["lines", "matrix", "image", "text", "groups", "profile", "geometry"] | None
+    form: (
+        Literal["lines", "matrix", "image", "text", "groups", "profile", "geometry", "trace"] | None
+    )
     compare: Iterable[tuple[int, int]]
     step: int | None
     score: str | None

@@ -55,14 +55,17 @@ def opening(source: Source, call: str | None = None, *, chosen: bool) -> dict[st
     return {**told, "opened": opened, "placed": different}
 
 
-def view_call(told: Mapping[str, Any], state: Mapping[str, Any]) -> str:
+def view_call(
+    told: Mapping[str, Any], state: Mapping[str, Any], traced: Mapping[str, Any] | None = None
+) -> str:
     """Return the call that opens a view at a selection.
 
     Args:
         told: What `opening` returned.
         state: The whole selection.
+        traced: The trace that is known; see ``TraceOfView`` in the schema.
     """
-    return f"{told['call']}{_listed(_given_options(told, state))}){_note(state)}"
+    return f"{told['call']}{_listed(_given_options(told, state))}){_note(state, traced)}"
 
 
 def _given_options(told: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
@@ -185,14 +188,16 @@ def _has_own_pattern(state: Mapping[str, Any]) -> bool:
     return isinstance(ranking, dict) and "pattern" in ranking
 
 
-def _note(state: Mapping[str, Any]) -> str:
-    """Return what no option says: links of the caller's own, which only a function of theirs knows, and effects."""
+def _note(state: Mapping[str, Any], traced: Mapping[str, Any] | None) -> str:
+    """Return what no option says: links of the caller's own, which only a function of theirs knows, effects, and a trace."""
     notes = []
     if _has_own_pattern(state):
         name = literal(state["ranking"]["pattern"])
         notes.append(f"view.rank(pattern=pattern, name={name})")
     if EFFECT in [state[name] for name in _SCORES]:
         notes.append("view.find_effects()")
+    if state["form"] == "trace" and traced is not None:
+        notes.append(traced["call"])
     return f"  # then {', '.join(notes)}" if notes else ""
 
 

@@ -233,11 +233,17 @@ def check_form(source: Source, value: object) -> str:
             ("groups", "profile"), ("no grouping of its positions", _is_grouped(source))
         ),
         "geometry": ("no layer with queries and keys of its own", _has_vectors(source)),
+        "trace": ("no model", source.traceable),
     }
     if form in missing and not missing[form][1]:
         others = [repr(name) for name in FORMS if missing.get(name, ("", True))[1]]
         accepted = f"{', '.join(others[:-1])} or {others[-1]}"
         message = f"form must be {accepted}, got {form!r}: {missing[form][0]} is in this record."
+        if form == "trace":
+            message = (
+                f"form must be {accepted}, got 'trace', which is of a model and not of a record: call view(model, 'some text', "
+                "tokenizer=tokenizer, form='trace'), or trace(model, 'some text', tokenizer).figure()."
+            )
         raise SelectionError(message)
     return form
 

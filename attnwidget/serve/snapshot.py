@@ -70,6 +70,7 @@ def snapshot(
     chosen: Mapping[str, Any] | None = None,
     what_if: Mapping[str, Any] | None = None,
     effects: Mapping[str, Any] | None = None,
+    traced: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Return what the front end needs to draw without a kernel, no blocks yet; see ``Snapshot`` in the schema.
 
@@ -82,8 +83,9 @@ def snapshot(
         chosen: What was chosen for the reader; see ``Chosen`` in the schema.
         what_if: What the model says under the edits; see ``WhatIf`` in the schema.
         effects: What the heads are worth; see ``EffectsOfHeads`` in the schema.
+        traced: The links that the metric depends on; see ``TraceOfView`` in the schema.
     """
-    told = {"chosen": chosen, "what_if": what_if, "effects": effects}
+    told = {"chosen": chosen, "what_if": what_if, "effects": effects, "traced": traced}
     pixels = {"media": b64encode(media).decode("ascii")} if media else {}
     return {
         "state": dict(state),

@@ -58,6 +58,8 @@ class Source(ABC):
     groups: ShownGroups | None = None
     #: How much a metric changes without each head; see ``EffectsOfHeads`` in the schema. None where that was not asked.
     effects: Mapping[str, Any] | None = None
+    #: Whether the links may be traced that its model's output depends on: whether there is a model.
+    traceable: bool = False
     #: Kind of figure that is drawn when none is named.
     figure_kind: str = "head"
     #: What a call names it, in Python that is copied.

@@ -248,9 +248,15 @@ class EditedText(anywidget.AnyWidget):
     def _grouped(self, make: Callable[[Any, By | None], Source], shown: Any) -> Source:
         """Return a source over a record or two, with the caller's own groups where a position is in any of them."""
         try:
-            return make(shown, self._groups)
+            source = make(shown, self._groups)
         except NoGroupsError:
-            return make(shown, None)
+            source = make(shown, None)
+        source.traceable = self._can_be_traced(source)
+        return source
+
+    def _can_be_traced(self, source: Source) -> bool:
+        """Tell whether a trace of what a source shows may be found: a model was run for it, once."""
+        return self._recipe is not None and isinstance(source, RecordSource)
 
     def _rerun(self, inputs: Any, target: Any) -> None:
         """Record another input and show it; if that fails, everything is as it was."""

@@ -9,26 +9,25 @@ import traitlets
 from anywidget.experimental import command
 
 from attnwidget.compute.checks import check_choice, check_flag
-from attnwidget.compute.resumable import advance
 from attnwidget.edits.ablation import HOW
 from attnwidget.intervene.sliced_effects import SlicedEffects
 from attnwidget.protocol.constants import EFFECT
-from attnwidget.serve.jobs import SLICE_SECONDS, error_text
-from attnwidget.widget.between_messages import BetweenMessages
 from attnwidget.widget.commands import answered
-from attnwidget.widget.interventions import Intervened, finite
+from attnwidget.widget.found.in_slices import InSlices
+from attnwidget.widget.interventions import finite
 
 if TYPE_CHECKING:
     from attnwidget.attention import Attention
-    from attnwidget.compute.resumable import Slices
     from attnwidget.edits.ablation import How
     from attnwidget.edits.edits import Edits
     from attnwidget.intervene.effects_table import Effects, StreamEffects
 
 __all__ = ["HeadEffects"]
 
+_EFFECTS = "effects"
 
-class HeadEffects(Intervened):
+
+class HeadEffects(InSlices):
     """A view of a model that can say what each of its heads is worth."""
 
     score: str | None
@@ -44,8 +43,6 @@ class HeadEffects(Intervened):
     """
 
     _sliced: SlicedEffects | None = None
-    _effects_work: Slices[None] | None = None
-    _effects_go_on: BetweenMessages | None = None
 
     def find_effects(
         self, metric: Any = None, how: How = "zero", source: Any = None, *, wait: bool = False
@@ -78,21 +75,15 @@ class HeadEffects(Intervened):
         if metric is not None:
             self.metric = metric
         self._begin_effects(how, source)
-        go_on = self._effects_go_on = BetweenMessages(self, HeadEffects._effects_step)
-        # The first slice says whether it can be done at all.
-        more = self._effects_slice()
-        while more and wait:
-            more = self._effects_slice()
-        if more:
-            go_on.begin()
+        self._run_slices(_EFFECTS, wait=wait)
         sliced = self._sliced
-        done = sliced is not None and self._effects_work is None
+        done = sliced is not None and not self._is_under_way(_EFFECTS)
         return sliced.table(interrupted=False) if sliced is not None and done else None
 
     def stop_finding_effects(self) -> None:
         """Run the model for no further head; what was found stays."""
-        if self._effects_work is not None:
-            self._end_effects("stopped")
+        if self._is_under_way(_EFFECTS):
+            self._end(_EFFECTS, "stopped")
 
     @command
     @answered
@@ -106,8 +97,7 @@ class HeadEffects(Intervened):
             self._tell_effects("refused", str(error))
             return {}, []
         self._tell_effects("running")
-        self._effects_go_on = BetweenMessages(self, HeadEffects._effects_step)
-        self._effects_go_on.begin()
+        self._go_on(_EFFECTS)
         return {}, []
 
     @command
@@ -121,49 +111,15 @@ class HeadEffects(Intervened):
 
     def _begin_effects(self, how: How, source: Any) -> None:
         _, call = self._call_of_run()
-        if self._effects_go_on is not None:
-            self._effects_go_on.stop()
         position = self._position() if self._left is None else -1
         self._sliced = SlicedEffects(how, source)
-        work = self._sliced.work(call, self._recorded, self.metric, position)
-        # None of its steps while a request of the page is worked on.
-        self._effects_work = self._jobs.apart(work)
+        self._begin(_EFFECTS, self._sliced.work(call, self._recorded, self.metric, position))
 
-    def _effects_slice(self) -> bool:
-        """Find some effects, and tell whether there are more; errors are raised once nothing is under way any more."""
-        work, recipe = self._effects_work, self._recipe
-        if work is None or recipe is None:
-            return False
-        try:
-            with recipe.lock:
-                step = advance(work, SLICE_SECONDS)
-        except BaseException as error:
-            ended = isinstance(error, Exception)
-            self._end_effects(
-                "refused" if ended else "stopped",
-                error_text(error) if isinstance(error, Exception) else "",
-            )
-            raise
-        if step.results:
-            self._end_effects("done")
-            return False
-        self._tell_effects("running")
-        return True
-
-    def _effects_step(self) -> bool:
-        try:
-            return self._effects_slice()
-        except Exception:  # noqa: BLE001 - the trait says what it was
-            self.offer()
-            return False
-
-    def _end_effects(self, state: str, message: str = "") -> None:
-        if self._effects_work is not None:
-            self._effects_work.close()
-        self._effects_work = None
-        if self._effects_go_on is not None:
-            self._effects_go_on.stop()
-        self._tell_effects(state, message)
+    def _tell_of(self, what: str, state: str, message: str = "") -> None:
+        if what == _EFFECTS:
+            self._tell_effects(state, message)
+        else:
+            super()._tell_of(what, state, message)
 
     def _tell_effects(self, state: str, message: str = "") -> None:
         """Tell the page what was found so far."""
@@ -213,11 +169,8 @@ class HeadEffects(Intervened):
 
     def _text_was_set(self, edits: Edits, before: Attention) -> None:
         """Forget the effects on the text before."""
-        if self._effects_work is not None:
-            self._effects_work.close()
-        self._effects_work = self._sliced = None
-        if self._effects_go_on is not None:
-            self._effects_go_on.stop()
+        self._drop(_EFFECTS)
+        self._sliced = None
         self._set_effects(None)
         super()._text_was_set(edits, before)
 

@@ -42,8 +42,8 @@ __all__ = ["SyncedTraits"]
 # What the kernel alone sets. A host that sends all of a widget's state back sends these as well.
 _OF_THE_KERNEL = {
     "_anywidget_id", "_bundle", "_css", "_editing", "_esm", "_model_module", "_model_module_version", "_model_name",
-    "_view_module", "_view_module_version", "_view_name", "cannot_edit", "chosen", "effects", "media", "meta", "overview",
-    "what_if",
+    "_view_module", "_view_module_version", "_view_name", "cannot_edit", "cannot_trace", "chosen", "effects", "media", "meta",
+    "overview", "traced", "what_if",
 }  # fmt: skip
 
 
@@ -123,12 +123,13 @@ class SyncedTraits(anywidget.AnyWidget):
     """How heads are drawn: lines between tokens, a matrix, over the picture or the sound that went in, or as the
     running text, shaded by what the pinned query attends to, or by what attends to the pinned key; or how much weight
     the groups of positions give each other: a small matrix for each head, or over the layers (see `grouping`); or queries
-    and keys of each head in one plane (see `colour`).
+    and keys of each head in one plane (see `colour`); or the links that the `metric` depends on, over all layers (see
+    `AttentionWidget.find_trace`).
 
     A stream without picture or sound is drawn as lines when the form is ``"image"``, one without text when it is
-    ``"text"``, a layer without query and key vectors when it is ``"geometry"``. Compared heads stay lines then: a difference is between pairs.
+    ``"text"``, a layer without query and key vectors when it is ``"geometry"``. ``"trace"`` needs a view of a model. Compared heads stay lines then: a difference is between pairs.
 
-    - Type: ``"lines" | "matrix" | "image" | "text" | "groups" | "profile" | "geometry"``
+    - Type: ``"lines" | "matrix" | "image" | "text" | "groups" | "profile" | "geometry" | "trace"``
     - Default: ``"image"`` for a record with a picture or a sound, else ``"lines"``
     """
 

@@ -27,6 +27,7 @@ from attnwidget.serve.source import Source, source_of
 from attnwidget.serve.static_files import front_end, static_text
 from attnwidget.widget.closing import closed_later
 from attnwidget.widget.commands import Answering, answered
+from attnwidget.widget.found.found_trace import FoundTrace
 from attnwidget.widget.head_effects import HeadEffects
 from attnwidget.widget.notebook_display import NotebookDisplay, closed_bundle
 from attnwidget.widget.ranked_heads import RankedHeads
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
     from attnwidget.attention import Attention
     from attnwidget.compute.resumable import Slices
+    from attnwidget.figures.from_source import Kind
     from attnwidget.figures.renderer import Answer
     from attnwidget.protocol.codec import Block
     from attnwidget.widget.recipe import Recipe
@@ -51,7 +53,9 @@ if TYPE_CHECKING:
 __all__ = ["AttentionWidget"]
 
 
-class AttentionWidget(ShownDirections, HeadEffects, RankedHeads, Answering, SyncedTraits):
+class AttentionWidget(
+    ShownDirections, FoundTrace, HeadEffects, RankedHeads, Answering, SyncedTraits
+):
     """Three linked views over one record of attention.
 
     The reader sees a toolbar, a sentence on what is selected, and below it the model view, the head view and the neuron
@@ -117,6 +121,7 @@ class AttentionWidget(ShownDirections, HeadEffects, RankedHeads, Answering, Sync
         if groups is not None and _call is None:
             _call = call_of_source(self.source, {"groups": groups})
         self._jobs, self._recipe = Jobs(), made_with
+        self.source.traceable = self._can_be_traced(self.source)
         # Groups by number are of this text; a name and a function tell those of another as well.
         self._groups = groups if callable(groups) or isinstance(groups, str) else None
         frozen, still = check_flag("frozen", frozen), check_flag("still", still)
@@ -137,7 +142,7 @@ class AttentionWidget(ShownDirections, HeadEffects, RankedHeads, Answering, Sync
         self._msg_callbacks.callbacks = []
         self._notebook = NotebookDisplay(self, always_frozen=frozen, still=still)
         if self._notebook.still:
-            told = ("meta", "what_if", "effects", "_screen")
+            told = ("meta", "what_if", "effects", "traced", "_screen")
             self.observe(self._notebook.still.changed, names=[*STATE, *told])
 
     def _with_what_was_selected(self, given: dict[str, Any]) -> dict[str, Any]:
@@ -207,7 +212,7 @@ class AttentionWidget(ShownDirections, HeadEffects, RankedHeads, Answering, Sync
             >>> aw.view(model, "The cat sat on the mat", tokenizer, layer=3, heads=[1]).code()
             'aw.view(model, "The cat sat on the mat", tokenizer=tokenizer, layer=3, heads=[1])'
         """
-        return view_call(self.meta["python"], self._state())
+        return view_call(self.meta["python"], self._state(), self.traced)
 
     @property
     def attention(self) -> Attention:
@@ -261,10 +266,12 @@ class AttentionWidget(ShownDirections, HeadEffects, RankedHeads, Answering, Sync
         return {}, [self.figure().pdf()]
 
     @lists_options(DrawnSelection)
-    def figure(self, **options: Unpack[DrawnSelection]) -> Figure:
+    def figure(self, kind: Kind | None = None, **options: Unpack[DrawnSelection]) -> Figure:
         """Return what is shown, selection included, as a figure.
 
         Args:
+            kind: A view, or a form of the head view, as of `Attention.figure`, such as ``"trace"``; as on the screen when
+                left out.
             **options: How it is drawn, and what of the selection is another one than on the screen (``layer``, ``heads``,
                 ``query``, ``form`` …); `Attention.figure` says what there is. What is left out is as on the screen.
 
@@ -274,7 +281,7 @@ class AttentionWidget(ShownDirections, HeadEffects, RankedHeads, Answering, Sync
         Example:
             >>> view.figure(width="85mm", theme="print").save("figure.pdf")  # doctest: +SKIP
         """
-        return figure_of_view(self.source, self.snapshot(), self._answer, options)
+        return figure_of_view(self.source, self.snapshot(), self._answer, options, kind)
 
     @lists_options(DrawnSelection)
     def save(
@@ -377,6 +384,7 @@ class AttentionWidget(ShownDirections, HeadEffects, RankedHeads, Answering, Sync
             chosen=self.chosen,
             what_if=_at_rest(self.what_if),
             effects=_at_rest(self.effects, "stopped"),
+            traced=_at_rest(self.traced, "stopped"),
         )
 
     def page(self, budget: int | None = None, *, framed: bool = False) -> str:

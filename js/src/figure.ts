@@ -7,7 +7,7 @@ import { decodeBase64, decodeBlock } from "./protocol/decode.js";
 import type { Figure, Request, Screen, Snapshot, Trace } from "./protocol/generated.js";
 import { readMeta } from "./protocol/positions.js";
 import { editedOf } from "./scene/edited.js";
-import { withEdits } from "./scene/scene.js";
+import { withEdits, withTrace } from "./scene/scene.js";
 import { SceneMaker } from "./scene/scene-maker.js";
 import { reading, readingText } from "./shell/reading/reading-text.js";
 import { fromTraits } from "./state/selection.js";
@@ -33,6 +33,9 @@ function neededFirst(missing: readonly Request[]): readonly Request[] {
   const own = missing.filter(({ what }) => !STAND_INS.includes(what));
   return own.length > 0 ? own : missing;
 }
+
+/** In the place of a trace that nobody asked for. */
+const NOT_FOUND = "No trace was found: call view.find_trace() first.";
 
 const DEFAULT_SCREEN: Screen = { width: 1200, dark: false, scroll: {} };
 
@@ -62,9 +65,10 @@ export function render(job: string): string {
   };
   const { theme } = snapshot.state;
   const dark = theme === "auto" ? screen.dark : theme === "dark";
-  const { what_if = null, effects = null } = snapshot;
+  const { what_if = null, effects = null, traced: found = null } = snapshot;
   const edited = editedOf(what_if?.edits ?? [], what_if, effects);
-  const scene = withEdits(maker.make(fromTraits(snapshot.state), null, options, dark), edited);
+  const made = withEdits(maker.make(fromTraits(snapshot.state), null, options, dark), edited);
+  const scene = withTrace(made, { found, cannot: NOT_FOUND });
   const { width, scroll } = screen;
   const svg = composeSvg(scene, { width, scroll, ...(figure ? { figure } : {}) });
   maker.end(scene);

@@ -191,6 +191,10 @@ function render({ model, el, signal }: RenderContext): () => void {
         on
           ? askToRun(invoke, "start_effects", { how: "zero" }, inner)
           : askToRun(invoke, "stop_effects", {}, inner),
+      trace: (wish) =>
+        wish
+          ? askToRun(invoke, "start_trace", wish, inner)
+          : askToRun(invoke, "stop_trace", {}, inner),
       compareBefore: (on) => askToShow(invoke, "compare_before", { on }, inner),
     };
     try {
@@ -234,8 +238,8 @@ class SnapshotModel implements TraitModel {
 
   constructor(snapshot: Snapshot) {
     const { state, meta, overview, media = "", chosen = null } = snapshot;
-    const { what_if = null, effects = null } = snapshot;
-    const edits = { what_if, effects, interventions: what_if?.edits ?? [] };
+    const { what_if = null, effects = null, traced = null } = snapshot;
+    const edits = { what_if, effects, traced, interventions: what_if?.edits ?? [] };
     const bytes = { overview: decodeBase64(overview), media: decodeBase64(media) };
     const rest = { meta, chosen, ...bytes, ...edits, _screen: null };
     this.values = new Map<string, unknown>(Object.entries({ ...state, ...rest }));

@@ -33,6 +33,7 @@ const OWN_LEGEND: readonly Scene["state"]["form"][] = [
   "groups",
   "profile",
   "geometry",
+  "trace",
 ];
 const ownLegend = ({ form }: Scene["state"]) => OWN_LEGEND.includes(form);
 

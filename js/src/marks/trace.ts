@@ -27,14 +27,22 @@ export interface TraceStem {
 export interface PlacedLabel {
   readonly box: Rect;
   readonly text: string;
-  /** Of the path that it is a label of. */
-  readonly colour: string;
+  /** What it is a label of. */
+  readonly path: TracePath;
 }
+
+/** Which paths stand out: what is selected, and what is pointed at. */
+export type TraceMark = "selected" | "pointed" | null;
+export type MarkOf = (path: TracePath) => TraceMark;
 
 export const TRACE_LABEL = 10.5;
 const LABEL_HEIGHT = 13;
 const DASH = [5, 3.5] as const;
 const NODE = 2.6;
+/** What a path that stands out has around it, on each side. */
+const HALO = 3;
+/** While something is pointed at, all else is so faint. */
+const FAINT = 0.3;
 /** A dot of the path's colour before the text, which says whose label it is where paths cross. */
 const SWATCH = 9;
 /** Where along a path its label may stand, the best place first. */
@@ -85,7 +93,7 @@ export function placeLabels(paths: readonly TracePath[], within: Rect): readonly
       const box = { x: left, y: y - LABEL_HEIGHT / 2, width, height: LABEL_HEIGHT };
       if (box.y < within.y || box.y + box.height > within.y + within.height) continue;
       if (width > within.width || placed.some((other) => !apart(box, other.box))) continue;
-      placed.push({ box, text: path.label, colour: path.colour });
+      placed.push({ box, text: path.label, path });
       break;
     }
   }
@@ -105,17 +113,34 @@ export function drawTrace(
   paths: readonly TracePath[],
   labels: readonly PlacedLabel[],
   theme: Theme,
+  mark: MarkOf = () => null,
 ): void {
-  for (const path of [...paths].reverse()) {
+  const pointed = paths.some((path) => mark(path) === "pointed");
+  const rank = (path: TracePath) => (mark(path) === null ? 0 : 1);
+  for (const path of [...paths].reverse().sort((a, b) => rank(a) - rank(b))) {
     const { from, to, colour, width, dashed } = path;
     const dash = dashed ? { dash: DASH } : {};
-    surface.path(steps(path), { stroke: colour, strokeWidth: width, opacity: 0.88, ...dash });
-    for (const { x, y } of [from, to]) surface.circle(x, y, NODE, { fill: colour });
+    const marked = mark(path);
+    if (marked !== null) {
+      const stroke = marked === "pointed" ? theme.text : theme.accent;
+      surface.path(steps(path), { stroke, strokeWidth: width + 2 * HALO, opacity: 0.3 });
+    }
+    const opacity = pointed && marked === null ? FAINT : 0.88;
+    surface.path(steps(path), { stroke: colour, strokeWidth: width, opacity, ...dash });
+    for (const { x, y } of [from, to]) {
+      surface.circle(x, y, NODE, { fill: colour, ...(opacity === FAINT ? { opacity } : {}) });
+    }
   }
-  for (const { box, text, colour } of labels) {
+  for (const { box, text, path } of labels) {
+    const marked = mark(path);
     const middle = box.y + box.height / 2;
     surface.rect(box, { fill: theme.background, opacity: 0.9, radius: 2 });
-    surface.circle(box.x + 6, middle, NODE, { fill: colour });
-    surface.text(box.x + 3 + SWATCH, middle, text, { fill: theme.text, size: TRACE_LABEL });
+    if (marked !== null) {
+      const stroke = marked === "pointed" ? theme.text : theme.accent;
+      surface.rect(box, { stroke, strokeWidth: 1.25, radius: 2 });
+    }
+    surface.circle(box.x + 6, middle, NODE, { fill: path.colour });
+    const fill = pointed && marked === null ? theme.muted : theme.text;
+    surface.text(box.x + 3 + SWATCH, middle, text, { fill, size: TRACE_LABEL });
   }
 }

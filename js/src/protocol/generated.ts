@@ -47,19 +47,19 @@ export type CutEnd = number | string | readonly (number | string)[] | null;
  */
 export type Interventions = Intervention[];
 /**
- * What effects are measured in: the trait `metric`. Null for what the unedited model would choose, a token or label for its log-probability, two for the difference of their logits. Page and kernel set it.
- *
- * @minItems 2
- * @maxItems 2
- */
-export type Metric = string | readonly [string, string] | null;
-/**
  * Changes of the metric without all of these links, and without any link; null where they were not cut.
  */
 export type TracedTogether = {
   traced: number;
   every: number;
 } | null;
+/**
+ * What effects are measured in: the trait `metric`. Null for what the unedited model would choose, a token or label for its log-probability, two for the difference of their logits. Page and kernel set it.
+ *
+ * @minItems 2
+ * @maxItems 2
+ */
+export type Metric = string | readonly [string, string] | null;
 
 /**
  * What travels between the Python side and the front end. TypeScript types are generated from this file, and Python's output is validated against it. Rows are queries, columns are keys, everywhere.
@@ -84,6 +84,7 @@ export interface Protocol {
   metric?: Metric;
   what_if?: WhatIf;
   effects?: EffectsOfHeads;
+  traced?: TraceOfView;
   trace?: Trace;
 }
 /**
@@ -105,9 +106,9 @@ export interface State {
    */
   positions: "pieces" | "words";
   /**
-   * How the head view draws; image: over the picture or the sound, where the stream has one, else lines; text: the running text, shaded, where there is any, else lines; groups: the shares that groups give each other, a matrix a head; profile: these shares over the layers; both where the stream has groups, else lines; geometry: queries and keys in one plane, a panel a head, where the layer has vectors and one record is shown, else lines.
+   * How the head view draws; image: over the picture or the sound, where the stream has one, else lines; text: the running text, shaded, where there is any, else lines; groups: the shares that groups give each other, a matrix a head; profile: these shares over the layers; both where the stream has groups, else lines; geometry: queries and keys in one plane, a panel a head, where the layer has vectors and one record is shown, else lines; trace: the links that a metric depends on, over all layers, where one record is shown, else lines.
    */
-  form: "lines" | "matrix" | "image" | "text" | "groups" | "profile" | "geometry";
+  form: "lines" | "matrix" | "image" | "text" | "groups" | "profile" | "geometry" | "trace";
   /**
    * Pinned heads of this stream, side by side.
    */
@@ -725,6 +726,7 @@ export interface Snapshot {
   chosen?: Chosen;
   what_if?: WhatIf;
   effects?: EffectsOfHeads;
+  traced?: TraceOfView;
   overview: string;
   media?: string;
   blocks: StoredBlock[];
@@ -1000,6 +1002,106 @@ export interface EffectsOfStream {
    */
   differs?: readonly (readonly boolean[])[];
 }
+/**
+ * The trace that a view's form `trace` draws, and how far it has come: the trait `traced`, null where nobody asked.
+ */
+export interface TraceOfView {
+  state: "running" | "done" | "stopped" | "refused";
+  /**
+   * Why it was refused, or why some links keep their estimates; else nothing.
+   */
+  message: string;
+  /**
+   * The stream that is traced.
+   */
+  stream: string;
+  /**
+   * Label of the position that the metric is read at.
+   */
+  at: string | null;
+  /**
+   * Its number among the query positions of the record.
+   */
+  position: number | null;
+  /**
+   * Least size of a link, as a share of the largest.
+   */
+  threshold: number;
+  /**
+   * How many links are cut, at most.
+   */
+  budget: number;
+  /**
+   * Links that were cut.
+   */
+  done: number;
+  /**
+   * Links that are to be cut; 0 before they are known.
+   */
+  of: number;
+  /**
+   * The call that finds it, in Python, of a view named view.
+   */
+  call: string;
+  /**
+   * The links so far; null before they are known.
+   */
+  trace: Trace | null;
+}
+/**
+ * The links over which a model comes to what it says, for a figure of them.
+ */
+export interface Trace {
+  /**
+   * What is measured, in words.
+   */
+  metric: string;
+  /**
+   * The metric with all links.
+   */
+  value: number;
+  stream: string;
+  /**
+   * What each position is called.
+   */
+  labels: string[];
+  /**
+   * From the first to the last.
+   */
+  layers: TracedLayer[];
+  /**
+   * Positions at which the metric is read off the last layer.
+   */
+  starts: number[];
+  /**
+   * The largest first; of very many the largest only.
+   */
+  links: TracedLink[];
+  /**
+   * How many links there are, where that is more than are here.
+   */
+  count?: number;
+  together: TracedTogether;
+}
+export interface TracedLayer {
+  layer: number;
+  num_heads: number;
+}
+export interface TracedLink {
+  layer: number;
+  head: number;
+  query: number;
+  key: number;
+  weight: number;
+  /**
+   * Minus weight times gradient: the change of the metric without the link, to first order.
+   */
+  estimate: number;
+  /**
+   * The change of the metric when the link is cut; null where it was not.
+   */
+  change: number | null;
+}
 export interface StoredBlock {
   request: Request;
   block: Block;
@@ -1104,7 +1206,9 @@ export interface Command {
     | "edit_text"
     | "compare_before"
     | "start_effects"
-    | "stop_effects";
+    | "stop_effects"
+    | "start_trace"
+    | "stop_trace";
   msg: Messages[keyof Messages];
 }
 /**
@@ -1121,6 +1225,8 @@ export interface Messages {
   compare_before: CompareBeforeMessage;
   start_effects: StartEffectsMessage;
   stop_effects: StopEffectsMessage;
+  start_trace: StartTraceMessage;
+  stop_trace: StopTraceMessage;
 }
 /**
  * Answered with a reply to each request, in order.
@@ -1198,6 +1304,27 @@ export interface StartEffectsMessage {
  * Run the model for no further head; what was found stays.
  */
 export interface StopEffectsMessage {}
+/**
+ * Trace the metric on show back over the links of the stream on show; answered at once, what is found comes in the trait `traced`.
+ */
+export interface StartTraceMessage {
+  /**
+   * Least size of a link, as a share of the largest.
+   */
+  threshold: number;
+  /**
+   * How many links are cut, at most.
+   */
+  budget: number;
+  /**
+   * Whether one that is there, or on its way, is replaced.
+   */
+  again: boolean;
+}
+/**
+ * Cut no further link; what was found stays.
+ */
+export interface StopTraceMessage {}
 /**
  * The answer to a command that could not be carried out.
  */
@@ -1296,53 +1423,4 @@ export interface Editing {
    * How many times a text was edited: another number is another record, even where its description is the same.
    */
   run: number;
-}
-/**
- * The links over which a model comes to what it says, for a figure of them.
- */
-export interface Trace {
-  /**
-   * What is measured, in words.
-   */
-  metric: string;
-  /**
-   * The metric with all links.
-   */
-  value: number;
-  stream: string;
-  /**
-   * What each position is called.
-   */
-  labels: string[];
-  /**
-   * From the first to the last.
-   */
-  layers: TracedLayer[];
-  /**
-   * Positions at which the metric is read off the last layer.
-   */
-  starts: number[];
-  /**
-   * The largest first.
-   */
-  links: TracedLink[];
-  together: TracedTogether;
-}
-export interface TracedLayer {
-  layer: number;
-  num_heads: number;
-}
-export interface TracedLink {
-  layer: number;
-  head: number;
-  query: number;
-  key: number;
-  /**
-   * Minus weight times gradient: the change of the metric without the link, to first order.
-   */
-  estimate: number;
-  /**
-   * The change of the metric when the link is cut; null where it was not.
-   */
-  change: number | null;
 }

@@ -31,14 +31,15 @@ import {
 } from "./lens.js";
 import type { RecordScene, Scene } from "./scene.js";
 
-/** What is drawn in a stream: lines, where there is no picture or sound to draw over, no text to read, no groups, or no vectors. */
+/** What is drawn in a stream: lines, where there is no picture or sound to draw over, no text to read, no groups, no vectors, or several records to trace. */
 function formFor(
   form: State["form"],
-  { grouped, vectors }: { readonly grouped: boolean; readonly vectors: boolean },
+  { grouped, vectors, compared }: Readonly<Record<"grouped" | "vectors" | "compared", boolean>>,
   ...axes: readonly (readonly Position[])[]
 ): State["form"] {
   if (form === "groups" || form === "profile") return grouped ? form : "lines";
   if (form === "geometry") return vectors ? form : "lines";
+  if (form === "trace") return compared ? "lines" : form;
   const over = axes.some((positions) => positions.some(({ medium }) => medium !== undefined));
   if (form === "text" && !axes.some(isText)) return "lines";
   return form === "image" && !over ? "lines" : form;
@@ -110,7 +111,7 @@ export class SceneMaker {
       keys,
       state: {
         ...stateAtStep(valid, generationStep),
-        form: formFor(valid.form, { grouped, vectors }, queries, keys),
+        form: formFor(valid.form, { grouped, vectors, compared: !!sides }, queries, keys),
       },
       generationStep,
       hover: hover && isThere(generationStep, recordHover(lens, hover)) ? hover : null,

@@ -5,13 +5,14 @@ import type { Blocks } from "../data/blocks.js";
 import type { Medium } from "../data/media.js";
 import type { Thumbnails } from "../data/thumbnails.js";
 import type { Together } from "../data/together.js";
-import type { LayerMeta, Meta, Position, StreamMeta } from "../protocol/generated.js";
+import type { LayerMeta, Meta, Position, StreamMeta, TraceOfView } from "../protocol/generated.js";
 import type { Hover, Options } from "../state/interaction.js";
 import type { Found } from "../state/search.js";
 import type { State } from "../state/selection.js";
 import type { Theme } from "../styles/theme.js";
 import type { Edited, Moving } from "./edited.js";
 import type { GenerationStep } from "./generation-step.js";
+import type { Traced } from "./traced.js";
 
 /** What only a figure chooses; on the screen there is none of it. */
 export interface FigureDrawing {
@@ -68,6 +69,8 @@ export interface Scene {
   readonly edited?: Edited | null;
   /** How far the bars of that have come. Not in figures. */
   readonly moving?: Moving | null;
+  /** The trace of what is shown, or why there is none. */
+  readonly traced?: Traced;
   /** Whether the model can be run under an edit of the reader's. Not in figures. */
   readonly editable?: boolean;
 }
@@ -88,6 +91,17 @@ export function recordScene(scene: Scene): RecordScene {
 /** A scene under edits, the record's own behind it too. */
 export function withEdits<S extends Scene>(scene: S, edited: Edited | null): S {
   return { ...scene, edited, recorded: scene.recorded && { ...scene.recorded, edited } };
+}
+
+/** A scene with its trace, the record's own behind it too. */
+export function withTrace<S extends Scene>(scene: S, traced: Traced): S {
+  return { ...scene, traced, recorded: scene.recorded && { ...scene.recorded, traced } };
+}
+
+/** What is known of a trace of the stream on show; null where nobody asked. */
+export function tracedHere({ traced, stream, sides }: Scene): TraceOfView | null {
+  const found = traced?.found ?? null;
+  return found && !sides && found.stream === stream.name ? found : null;
 }
 
 export function onPaper({ drawing }: Scene): boolean {

@@ -3,6 +3,7 @@
 import { recordChange, shownState } from "../scene/lens.js";
 import type { SceneMaker } from "../scene/scene-maker.js";
 import {
+  chooseLink,
   click,
   compareSelected,
   drag,
@@ -61,13 +62,16 @@ export class Gestures implements PanelEvents {
     }
   };
 
-  /** What the numbers of layers and heads, and the button of an empty comparison, lead to. */
-  private ofModel({ action, layer, head }: Hit): Partial<State> | null {
+  /** What the numbers of layers and heads, the links of a trace, and the button of an empty comparison lead to. */
+  private ofModel(hit: Hit): Partial<State> | null {
+    const { action, layer, head } = hit;
     const state = readState(this.state.shared);
     const { meta } = this.state;
     if (action === "open-layer" && layer !== undefined) return setLayer(meta, state, layer);
     if (action === "head-in-all-layers" && head !== undefined)
       return headInAllLayers(meta, state, head);
+    // Its ends are those of the record, whatever is shown.
+    if (action === "choose-link") return chooseLink(state, hit);
     return action === "compare-selected" ? compareSelected(state) : null;
   }
 

@@ -98,6 +98,11 @@ export const HELP: readonly (readonly [string, readonly Row[]])[] = [
       },
       { what: "↑ ↓, ← →", does: "another layer, another head" },
       {
+        what: "Click a link of a trace",
+        does: "select it with its layer and head, in all views",
+        when: (scene) => draws("trace")(scene) && drawsHead(scene),
+      },
+      {
         what: "Click a token",
         does: "pin it; click again to let go. With Shift, pin several: queries are averaged, keys summed",
         when: drawsTokens,

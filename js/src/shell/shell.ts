@@ -8,7 +8,7 @@ import type { FigureOptions } from "../figure/compose.js";
 import type { Screen } from "../protocol/generated.js";
 import type { Moving } from "../scene/edited.js";
 import { recordChange } from "../scene/lens.js";
-import { recordScene, type Scene, withEdits } from "../scene/scene.js";
+import { recordScene, type Scene, withEdits, withTrace } from "../scene/scene.js";
 import type { SceneMaker } from "../scene/scene-maker.js";
 import type { EditTraits } from "../state/edit-traits.js";
 import type { Gesture, ViewName } from "../state/interaction.js";
@@ -46,6 +46,7 @@ import type { ToolbarEvents } from "./toolbar/control.js";
 import { Toolbar } from "./toolbar/toolbar.js";
 import { BarsMotion, memoryOf } from "./what-if/bars-motion.js";
 import { barsTable } from "./what-if/bars-table.js";
+import { TraceLine, type TraceWish } from "./what-if/trace-line.js";
 import { WhatIfLine } from "./what-if/what-if.js";
 
 /** Screen state goes to Python once the reader has stopped moving, not with every pixel of a scroll. */
@@ -60,6 +61,8 @@ export interface Kernel extends EditKernel {
   pdf(): Promise<Blob>;
   /** Begin to run the model without each head, or stop. */
   effects(on: boolean): Promise<void>;
+  /** Begin to trace what the model says, or, of null, stop. */
+  trace(wish: TraceWish | null): Promise<void>;
 }
 
 /**
@@ -75,6 +78,7 @@ export class Shell {
   private readonly readingRow = new TabRow(this.readingBar);
   private readonly editor: TextEditor;
   private readonly whatIf: WhatIfLine;
+  private readonly trace: TraceLine;
   private readonly motion: BarsMotion;
   private readonly textMeasure: Measure;
   private readonly viewArea = document.createElement("div");
@@ -120,7 +124,8 @@ export class Shell {
     }
     const { python } = state.meta;
     if (python)
-      this.toolbarEvents.code = () => pythonCall(python, toTraits(readState(state.shared)));
+      this.toolbarEvents.code = () =>
+        pythonCall(python, toTraits(readState(state.shared)), edits.traced.peek());
     root.setAttribute("role", "group");
     root.setAttribute("aria-label", `Attention of ${state.meta.model}`);
     this.bar = new Toolbar(this.toolbarEvents);
@@ -139,6 +144,12 @@ export class Shell {
       effects: kernel && ((on) => kernel.effects(on)),
       gone: () => kernel?.state.peek() === "gone",
       compare: () => this.editor.compare(),
+      redraw,
+    });
+    this.trace = new TraceLine(edits, {
+      trace: kernel && ((wish) => kernel.trace(wish)),
+      gone: () => kernel?.state.peek() === "gone",
+      compared: state.meta.comparison !== undefined,
       redraw,
     });
     this.motion = new BarsMotion(memoryOf(edits), {
@@ -180,6 +191,7 @@ export class Shell {
       this.scores,
       this.editor.element,
       this.whatIf.element,
+      this.trace.element,
       this.viewArea,
       this.statusBar,
     );
@@ -191,6 +203,7 @@ export class Shell {
       state.search.value;
       state.chosen.value;
       this.whatIf.edited;
+      this.trace.traced;
       edits.cannot.value;
       this.dark.value;
       this.schedule();
@@ -201,7 +214,8 @@ export class Shell {
     this.watch(kernel);
     this.resize.observe(root);
     const onKey = (event: KeyboardEvent) => {
-      if (!this.whatIf.pressed(event)) pressed(event, state, this.keyTargets);
+      if (this.trace.pressed(event) || this.whatIf.pressed(event)) return;
+      pressed(event, state, this.keyTargets);
     };
     root.addEventListener("keydown", onKey, { signal });
     signal.addEventListener("abort", () => {
@@ -258,8 +272,8 @@ export class Shell {
   /** A scene of the record, under the edits that are in force. */
   private edited(scene: Scene): Scene {
     const { whatIf } = this;
-    const edited = untracked(() => whatIf.edited);
-    return { ...withEdits(scene, edited), editable: whatIf.canEdit };
+    const [edited, traced] = untracked(() => [whatIf.edited, this.trace.traced] as const);
+    return { ...withTrace(withEdits(scene, edited), traced), editable: whatIf.canEdit };
   }
 
   private get isDark(): boolean {
@@ -303,6 +317,7 @@ export class Shell {
     render(this.reading(scene, width), this.readingBar);
     this.readingRow.update();
     this.whatIf.render(scene);
+    this.trace.render(scene);
     const scored = this.whatIf.granted(scene);
     if (scored) this.change(scored);
     this.arrange(scene, layoutViews(scene, width));

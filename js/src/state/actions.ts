@@ -56,6 +56,19 @@ export function clickHead(state: State, layer: number, head: number, additive: b
   );
 }
 
+/** A link with its head: all of it is selected, or let go where it is all that is. */
+export function chooseLink(state: State, { layer, head, pin }: Hit): Change {
+  if (layer === undefined || head === undefined) return {};
+  const queries = pin?.query === undefined ? [] : [pin.query];
+  const keys = pin?.key === undefined ? [] : [pin.key];
+  const same = (pins: readonly number[], link: readonly number[]) =>
+    pins.length === link.length && pins[0] === link[0];
+  const there = state.layer === layer && state.heads.length === 1 && state.heads[0] === head;
+  if (there && same(state.queries, queries) && same(state.keys, keys))
+    return { queries: [], keys: [] };
+  return { ...chooseHead(state, layer, head), queries, keys };
+}
+
 const isAlone = (pins: readonly number[], pin: number) => pins.length === 1 && pins[0] === pin;
 const without = (pins: readonly number[], pin: number) => pins.filter((other) => other !== pin);
 const withPin = (pins: readonly number[], pin: number) => [...without(pins, pin), pin];

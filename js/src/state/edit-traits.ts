@@ -1,7 +1,13 @@
 // `EditTraits`: the edits in force as traits, and the page's own chips, undo and redo, which outlive a record.
 
 import { batch, signal } from "@preact/signals-core";
-import type { EffectsOfHeads, Interventions, Metric, WhatIf } from "../protocol/generated.js";
+import type {
+  EffectsOfHeads,
+  Interventions,
+  Metric,
+  TraceOfView,
+  WhatIf,
+} from "../protocol/generated.js";
 import type { TraitModel } from "../protocol/model.js";
 import { adopt, type EditHistory, inForce, NO_EDITS } from "./edits.js";
 import { same } from "./signals.js";
@@ -12,6 +18,10 @@ export class EditTraits {
   readonly metric = signal<Metric>(null);
   readonly whatIf = signal<WhatIf | null>(null);
   readonly effects = signal<EffectsOfHeads | null>(null);
+  /** The links that the metric depends on, as far as they are known. */
+  readonly traced = signal<TraceOfView | null>(null);
+  /** Why none can be found; empty where they can, null where the host knows of no traces. */
+  readonly cannotTrace = signal<string | null>(null);
   /** Why nothing can be edited; empty where it can, null where the host knows of no edits. */
   readonly cannot = signal<string | null>(null);
   /** Weights that links had before they were cut, by the edit that cut them. */
@@ -26,6 +36,8 @@ export class EditTraits {
   ) {
     follow(model, "what_if", this.whatIf, aborted);
     follow(model, "effects", this.effects, aborted);
+    follow(model, "traced", this.traced, aborted);
+    follow(model, "cannot_trace", this.cannotTrace, aborted);
     follow(model, "metric", this.metric, aborted);
     follow(model, "cannot_edit", this.cannot, aborted);
     follow(model, "interventions", this.parts, aborted);

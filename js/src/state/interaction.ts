@@ -78,6 +78,7 @@ export interface Hit {
     | "attends-to"
     | "attended-by"
     | "open-example"
+    | "choose-link"
     | "open-layer"
     | "head-in-all-layers"
     | "compare-selected";

@@ -1,7 +1,7 @@
 // The call that opens a view at a selection, as Python text: what `attnwidget/serve/python_call.py` writes in the kernel.
 
 import { EFFECT, RANKING, STATE_NAMES } from "../protocol/constants.js";
-import type { PythonCall, State as Traits } from "../protocol/generated.js";
+import type { PythonCall, TraceOfView, State as Traits } from "../protocol/generated.js";
 import { same } from "./signals.js";
 
 const SCORES = ["score", "other_score"] as const;
@@ -35,7 +35,11 @@ const pairs = (value: readonly (readonly number[])[]) =>
   `[${value.map((pair) => `(${pair.join(", ")})`).join(", ")}]`;
 
 /** The call, of which only what is not as in a view that is told nothing. */
-export function pythonCall({ call, opened, placed }: PythonCall, state: Traits): string {
+export function pythonCall(
+  { call, opened, placed }: PythonCall,
+  state: Traits,
+  traced: Pick<TraceOfView, "call"> | null = null,
+): string {
   // Of words another link is chosen, of a rollout none.
   const stays =
     opened !== undefined &&
@@ -56,6 +60,7 @@ export function pythonCall({ call, opened, placed }: PythonCall, state: Traits):
   }).map((name) => `, ${name}=${name === "compare" ? pairs(state.compare) : literal(state[name])}`);
   const notes = own === null ? [] : [`view.rank(pattern=pattern, name=${literal(own)})`];
   if (SCORES.some((score) => state[score] === EFFECT)) notes.push("view.find_effects()");
+  if (state.form === "trace" && traced) notes.push(traced.call);
   const note = notes.length ? `  # then ${notes.join(", ")}` : "";
   return `${call}${options.join("")})${note}`;
 }

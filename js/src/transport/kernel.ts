@@ -100,7 +100,7 @@ export async function askToShow<Name extends ShowsAnother>(
 }
 
 /** Commands that are answered at once; what comes of them comes as a trait. */
-type StartsOrStops = "start_effects" | "stop_effects";
+type StartsOrStops = "start_effects" | "stop_effects" | "start_trace" | "stop_trace";
 
 /** Have the kernel begin or end what it works through by itself. */
 export async function askToRun<Name extends StartsOrStops>(

@@ -54,6 +54,7 @@ const MOST_BESIDE = 4;
 const SHORT = 260;
 /** What each layer would predict under the tokens of a long text scrolls. */
 const LENS = 240;
+const TRACE = 640;
 
 /** Views that say in their own first line what they are. */
 const OWN_HEADING: readonly ViewName[] = ["head", "neuron"];
@@ -169,10 +170,14 @@ function isShortText(scene: Scene, width: number): boolean {
   return scene.state.form === "text" && headView.contentHeight(scene, width, SHORT) < SHORT;
 }
 
+/** How high the head view may be: a trace is read whole, with what its lines mean. */
+const headHigh = ({ state }: Scene, usual: number) =>
+  state.form === "trace" ? Math.max(usual, TRACE) : usual;
+
 /** The heads at the left, what they look at in the middle, why at the right. */
 function addColumns(add: AddRow, scene: Scene, width: number): void {
   const layers = layersHeight(scene);
-  const most = Math.max(560, layers);
+  const most = headHigh(scene, Math.max(560, layers));
   const changed = hasChanges(scene);
   const why = [
     ...(changed ? [changeView] : []),
@@ -212,10 +217,11 @@ function addRecord(add: AddRow, scene: Scene, width: number, whole: boolean): vo
     add(alone(headView), 60, SHORT);
     add(beside(modelView, neuronView, 0.46), Math.max(340, layers), Math.max(480, layers));
   } else if (width >= narrow) {
-    add(beside(modelView, headView, 0.46), Math.max(320, layers), Math.max(480, layers));
+    const most = headHigh(scene, Math.max(480, layers));
+    add(beside(modelView, headView, 0.46), Math.max(320, layers), most);
     add(alone(neuronView), 240, 460);
   } else {
-    add(alone(headView), isShortText(scene, width) ? 60 : 200, 440);
+    add(alone(headView), isShortText(scene, width) ? 60 : 200, headHigh(scene, 440));
     if (!meta.survey) addModel(add, scene);
     add(alone(neuronView), 320, 480);
   }
@@ -226,7 +232,7 @@ function addAlone(add: AddRow, scene: Scene, width: number, whole: boolean): voi
   const { state, meta } = scene;
   if (state.view === "model" && !whole && width < NARROW) {
     addModel(add, scene);
-    add(alone(headView), isShortText(scene, width) ? 60 : 200, 440);
+    add(alone(headView), isShortText(scene, width) ? 60 : 200, headHigh(scene, 440));
     return;
   }
   if (state.view === "model" && !whole) {

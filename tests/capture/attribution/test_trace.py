@@ -13,6 +13,7 @@ from support.model_checks import hooks, tensors
 
 import attnwidget as aw
 from attnwidget.capture.taps.listeners import listeners
+from attnwidget.intervene.passes import Passes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -116,6 +117,27 @@ def test_weights_that_are_left_may_stay_as_they_are(pocket: tuple[Any, Any]) -> 
     assert link.change == pytest.approx(changed(model, tokenizer, edit, metric="purred"), abs=1e-5)
 
 
+def test_an_interrupt_leaves_what_was_cut(
+    pocket: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, tokenizer = pocket
+    whole, calls = Passes.each, []
+
+    def each(self: Passes, parts: Any) -> Any:
+        calls.append(parts)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return whole(self, parts)
+
+    monkeypatch.setattr(Passes, "each", each)
+    made = aw.trace(model, TEXT, tokenizer, metric="purred", threshold=0.1, budget=6, at_once=2)
+    assert made.interrupted
+    assert made.together is None
+    assert sum(one.change is not None for one in (*made.links, *made.small)) == 2
+    assert any(one.change is None for one in made.links)
+    assert listeners() == ()
+
+
 def test_an_answer_of_several_tokens_is_read_at_each_of_them(pocket: tuple[Any, Any]) -> None:
     model, tokenizer = pocket
     made = aw.trace(model, TEXT, tokenizer, metric="purred .", threshold=0.3, budget=4)
@@ -206,7 +228,9 @@ def test_padding_before_the_input_changes_nothing() -> None:
 
 def test_a_number_without_a_slope_is_refused() -> None:
     model, inputs = _known("bert")
-    with pytest.raises(ValueError, match=r"cosine .* gradient is 0: pass metric="):
+    with pytest.raises(
+        ValueError, match=r"cosine .* gradients are 0: pass metric=lambda .*another text\.$"
+    ):
         aw.trace(model, inputs)
 
 

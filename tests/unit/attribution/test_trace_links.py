@@ -18,6 +18,7 @@ from attnwidget.attribution.trace_links import (
     strong,
 )
 from attnwidget.compute.masks import Band
+from attnwidget.compute.resumable import finish
 from attnwidget.record.layer import Layer
 
 HEADS, POSITIONS, DIM = 4, 7, 5
@@ -85,7 +86,7 @@ def test_the_links_are_those_of_a_dense_reference(
 ) -> None:
     monkeypatch.setattr(trace_links, "_BLOCK", block)
     layers = [layer_of(number) for number in (0, 2, 3)] + [layer_of(5, groups=4, starts=(6,))]
-    found = links_back(layers, starts_of(layers[-1]), threshold)
+    found = finish(links_back(layers, starts_of(layers[-1]), threshold))
     places = [(one.layer, one.head, one.query, one.key) for one in found]
     assert set(places) == reference(layers, {6}, threshold)
     assert len(places) == len(set(places))
@@ -99,7 +100,7 @@ def test_the_links_are_those_of_a_dense_reference(
 
 def test_a_lower_threshold_reaches_positions_that_a_higher_one_does_not() -> None:
     layers = [layer_of(0), layer_of(1, starts=(6,))]
-    few, many = (links_back(layers, (6,), threshold) for threshold in (0.6, 0.02))
+    few, many = (finish(links_back(layers, (6,), threshold)) for threshold in (0.6, 0.02))
     assert {one.query for one in few} < {one.query for one in many}
 
 
@@ -109,13 +110,13 @@ def test_where_the_metric_is_read_is_where_the_last_layer_has_a_gradient() -> No
 
 
 def test_nothing_depends_on_links_without_gradients() -> None:
-    assert links_back([layer_of(0, starts=())], (6,), 0.1) == []
+    assert finish(links_back([layer_of(0, starts=())], (6,), 0.1)) == []
 
 
 def test_a_layer_without_gradients_is_refused_with_the_call_that_keeps_them() -> None:
     bare = replace(layer_of(0), output_gradient=None)
     with pytest.raises(ValueError, match=r"layer 0 .* has no gradients: .*capture\(.*metric="):
-        links_back([bare], (6,), 0.1)
+        finish(links_back([bare], (6,), 0.1))
 
 
 def test_a_link_counts_while_another_leads_to_it() -> None:

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from contract.record import record
 from contract.test_protocol import validate
+from support.loops import CalledLoop
 
 import attnwidget as aw
 from attnwidget.compute import resumable
-from attnwidget.widget import between_messages, head_effects
+from attnwidget.widget import between_messages
+from attnwidget.widget.found import in_slices
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from attnwidget.widget.widget import AttentionWidget
 
 TEXT = "the cat sat on the mat because it"
@@ -32,33 +32,13 @@ def view(pocket: tuple[Any, Any]) -> AttentionWidget:
     return aw.view(pocket[0], TEXT, pocket[1], layer=3, query="it")
 
 
-class _Loop:
-    """A kernel whose callbacks are called when the test says so, and one slice a head."""
-
-    def __init__(self) -> None:
-        self.io_loop = self
-        self.waiting: list[Callable[[], None]] = []
-
-    def add_callback(self, call: Callable[..., None], *arguments: Any) -> None:
-        call(*arguments)
-
-    def call_later(self, _seconds: float, call: Callable[[], None]) -> None:
-        self.waiting.append(call)
-
-    def once(self) -> None:
-        self.waiting.pop(0)()
-
-    def run(self) -> None:
-        while self.waiting:
-            self.once()
-
-
 @pytest.fixture
-def loop(monkeypatch: pytest.MonkeyPatch) -> _Loop:
-    loop = _Loop()
+def loop(monkeypatch: pytest.MonkeyPatch) -> CalledLoop:
+    """A kernel whose callbacks are called when the test says so, and one slice a head."""
+    loop = CalledLoop()
     monkeypatch.setattr(between_messages, "kernel", lambda: loop)
     monkeypatch.setattr(between_messages, "executed", lambda: False)
-    monkeypatch.setattr(head_effects, "advance", lambda work, _: resumable.advance(work, 0.0))
+    monkeypatch.setattr(in_slices, "advance", lambda work, _: resumable.advance(work, 0.0))
     return loop
 
 
@@ -104,7 +84,7 @@ def test_with_a_source_a_zeroed_head_says_what_its_mean_would_say(
 
 
 def test_values_come_one_after_the_other_and_everything_else_answers_meanwhile(
-    view: AttentionWidget, loop: _Loop
+    view: AttentionWidget, loop: CalledLoop
 ) -> None:
     heard: list[tuple[str, int]] = []
     view.observe(lambda change: heard.append((change.new["state"], change.new["done"])), "effects")
@@ -136,7 +116,7 @@ def _call(view: AttentionWidget) -> tuple[Any, str, Any]:
     return *aw.pocket()[:1], view.text, aw.pocket()[1]
 
 
-def test_they_are_stopped_and_what_was_found_stays(view: AttentionWidget, loop: _Loop) -> None:
+def test_they_are_stopped_and_what_was_found_stays(view: AttentionWidget, loop: CalledLoop) -> None:
     view.start_effects({"how": "zero"}, [])
     for _ in range(3):
         loop.once()
@@ -150,7 +130,7 @@ def test_they_are_stopped_and_what_was_found_stays(view: AttentionWidget, loop: 
     assert (view.effects["state"], view.effects["done"]) == ("done", 16)
 
 
-def test_another_text_ends_them(view: AttentionWidget, loop: _Loop) -> None:
+def test_another_text_ends_them(view: AttentionWidget, loop: CalledLoop) -> None:
     view.find_effects()
     view.score = "effect"
     view.text = "the dog sat on the mat because it"
@@ -193,7 +173,7 @@ def test_effect_is_a_score_once_there_are_effects(view: AttentionWidget) -> None
     assert view.effects["state"] == "done"
 
 
-def test_copies_carry_what_was_computed(view: AttentionWidget, loop: _Loop) -> None:
+def test_copies_carry_what_was_computed(view: AttentionWidget, loop: CalledLoop) -> None:
     view.interventions = aw.ablate(heads=[(3, 3)])
     view.start_effects({"how": "zero"}, [])
     loop.once()
@@ -236,7 +216,9 @@ def test_another_text_forgets_a_threshold_among_effects(view: AttentionWidget) -
     assert (view.effects, view.score, view.threshold) == (None, None, None)
 
 
-def test_effects_that_are_found_anew_stay_the_score(view: AttentionWidget, loop: _Loop) -> None:
+def test_effects_that_are_found_anew_stay_the_score(
+    view: AttentionWidget, loop: CalledLoop
+) -> None:
     view.find_effects("purred")
     loop.run()
     view.score, view.threshold = "effect", 2.0

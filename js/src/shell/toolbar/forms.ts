@@ -3,6 +3,7 @@
 import { html } from "lit-html";
 import { isText } from "../../data/text-pieces.js";
 import { groupsOf } from "../../scene/groups.js";
+import { type Scene, tracedHere } from "../../scene/scene.js";
 import type { State } from "../../state/selection.js";
 import { overMedia } from "../../views/image/media-positions.js";
 import type { Control } from "./control.js";
@@ -16,7 +17,14 @@ const TITLES: Readonly<Record<string, string>> = {
   groups: "How much weight groups of tokens give each other, a small matrix a head",
   profile: "How much weight groups of tokens get, layer by layer",
   geometry: "Queries and keys of each head as points in one plane",
+  trace: "The links that what the model says depends on, over all layers",
 };
+
+/** Why there is no trace to draw, nor one to be found; empty where there is. */
+function whyOff(scene: Scene): string {
+  const { traced } = scene;
+  return tracedHere(scene)?.trace ? "" : (traced?.cannot ?? "");
+}
 
 export const form: Control = {
   name: "form",
@@ -39,9 +47,15 @@ export const form: Control = {
       ...(groupsOf(scene) ? ([["groups", "groups"]] as const) : []),
       ...(groupsOf(scene) && !sides ? ([["profile", "profile"]] as const) : []),
       ...(scene.layer.has_vectors && !sides ? ([["geometry", "geometry"]] as const) : []),
+      ["trace", "trace"],
     ];
+    const off = whyOff(scene);
     if (short) {
-      const choices = forms.map(([value, name]) => ({ value, text: name }));
+      const choices = forms.map(([value, name]) => ({
+        value,
+        text: name,
+        ...(value === "trace" && off ? { off: true, title: off } : {}),
+      }));
       return list("Form", state.form, choices, (value) => change({ form: value as State["form"] }));
     }
     return segments(
@@ -51,7 +65,8 @@ export const form: Control = {
           type="button"
           data-form=${value}
           aria-pressed=${String(state.form === value)}
-          title=${TITLES[value] ?? `Over the ${name}`}
+          title=${(value === "trace" && off) || (TITLES[value] ?? `Over the ${name}`)}
+          ?disabled=${value === "trace" && off !== ""}
           @click=${() => change({ form: value })}
         >
           ${name}

@@ -20,8 +20,8 @@ export const measure: Control = {
   group: "what",
   label: "measure",
   rank: () => 40,
-  // The neuron view keeps to weights.
-  shown: ({ state }) => state.view !== "neuron",
+  // The neuron view keeps to weights, a trace to what its links change.
+  shown: ({ state: { view, form } }) => view !== "neuron" && !(view === "head" && form === "trace"),
   draw: (scene, { change }) =>
     list(
       "Measure",

@@ -50,6 +50,8 @@ export const together: Control = {
   shown: (scene) =>
     drawsHead(scene) &&
     !scene.sides &&
+    // A trace is of single heads.
+    scene.state.form !== "trace" &&
     (scene.state.heads.length > 1 || scene.state.together_layers !== null) &&
     scene.state.measure !== "rollout",
   size: (scene) => String(hasLayers(scene)),

@@ -27,6 +27,8 @@ const FORMS: Readonly<Record<Scene["state"]["form"], Form>> = {
   profile: sharesForm,
   // Each head has a plane of its own: there is no difference of two.
   geometry: linesForm,
+  // Of all heads, whatever is pinned.
+  trace: linesForm,
 };
 
 function formOf(scene: Scene): Form {

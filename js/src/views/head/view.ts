@@ -10,6 +10,7 @@ import { pointer } from "../shared/series.js";
 import { togetherScene } from "../shared/together.js";
 import { headTextStops, hitHeadText, revealInHeadText } from "../text/hits.js";
 import { textContentHeight } from "../text/layout.js";
+import { traceForm } from "../trace/form.js";
 import type { Frame, View } from "../view.js";
 import { drawHorizontal, horizontalHeight } from "./horizontal.js";
 import { drawHeadImage, headImageStops, hitHeadImage, revealInHeadImage } from "./image.js";
@@ -84,6 +85,7 @@ const FORMS: Readonly<Record<Scene["state"]["form"], Form>> = {
     stops: profileStops,
   },
   geometry: geometryForm,
+  trace: traceForm,
 };
 
 /** Side by side: in figures only, where nothing is pointed at. */

@@ -34,7 +34,7 @@ export function togetherName(together: Together): string {
 export function togetherOf({ state, sides, layer, stream, drawing }: Scene): Together | null {
   const { together: how, measure, form, together_layers: several } = state;
   // A rollout has no heads, a plane is of one; of two records one head is drawn, and of a grid one in each panel.
-  if (!how || measure === "rollout" || form === "geometry") return null;
+  if (!how || measure === "rollout" || form === "geometry" || form === "trace") return null;
   if (sides || drawing?.panel) return null;
   const among = several?.includes(layer.layer) ? several : [layer.layer];
   const heads = rising(state.heads);

@@ -8,6 +8,11 @@ import type { Rect } from "../../surface/surface.js";
 import { textWidth } from "../../surface/text.js";
 import { columnsOf, LONGEST_LABEL, TOKEN_SIZE, type TraceColumns } from "./columns.js";
 
+/** The path of a link. */
+export interface LinkPath extends TracePath {
+  readonly link: TracedLink;
+}
+
 /** A row: what lies between the stream before a layer and after it. */
 export interface TraceRow {
   readonly layer: number;
@@ -22,7 +27,7 @@ export interface TraceLayout extends TraceColumns {
   readonly rows: readonly TraceRow[];
   /** Where the paths are. */
   readonly field: Rect;
-  readonly paths: readonly TracePath[];
+  readonly paths: readonly LinkPath[];
   readonly stems: readonly TraceStem[];
   /** What is measured, and where it stands. */
   readonly metric: { readonly text: string; readonly x: number; readonly y: number };
@@ -104,14 +109,14 @@ function pathsOf(
   rows: readonly TraceRow[],
   { columns, pitch }: TraceColumns,
   theme: Theme,
-): readonly TracePath[] {
+): readonly LinkPath[] {
   const x = new Map(columns.map((column) => [column.position, column.x]));
   const row = new Map(rows.map((one) => [one.layer, one]));
   const heads = new Map(trace.layers.map(({ layer, num_heads }) => [layer, num_heads]));
   const largest = Math.max(...trace.links.map(sizeOf), Number.MIN_VALUE);
   const width = (link: TracedLink) => 1.2 + (WIDEST_PATH - 1.2) * (sizeOf(link) / largest);
   const lanes = lanesOf(trace.links, width, pitch);
-  return trace.links.flatMap((link): readonly TracePath[] => {
+  return trace.links.flatMap((link): readonly LinkPath[] => {
     const { layer, head, key, query, change } = link;
     const [place, from, to] = [row.get(layer), x.get(key), x.get(query)];
     if (place === undefined || from === undefined || to === undefined) return [];
@@ -120,6 +125,7 @@ function pathsOf(
     const down = from === to ? 0 : Math.sign(to - from) * aside;
     return [
       {
+        link,
         from: { x: from + aside, y: place.bottom },
         to: { x: to + aside, y: place.top },
         colour: theme.head(head, heads.get(layer) ?? 1),

@@ -1,7 +1,13 @@
 // The trace view: layout and marks of a trace put together, and what is said of it in words.
 
 import { formatScore } from "../../marks/format.js";
-import { drawStems, drawTrace, placeLabels } from "../../marks/trace.js";
+import {
+  drawStems,
+  drawTrace,
+  type MarkOf,
+  type PlacedLabel,
+  placeLabels,
+} from "../../marks/trace.js";
 import type { Trace } from "../../protocol/generated.js";
 import type { Theme } from "../../styles/theme.js";
 import type { Surface } from "../../surface/surface.js";
@@ -10,6 +16,8 @@ import { formatChange, METRIC_SIZE, type TraceLayout } from "./layout.js";
 
 /** Half of a blank in the lines of the layers, which says that the axis is broken there. */
 const BLANK = 5;
+/** What "…" between two positions needs on each side. */
+const DOTS = 12;
 
 function drawRows(surface: Surface, layout: TraceLayout, theme: Theme): void {
   const { rows, width, field, breaks, pitch } = layout;
@@ -28,11 +36,26 @@ function drawRows(surface: Surface, layout: TraceLayout, theme: Theme): void {
   }
 }
 
-function drawLabel(surface: Surface, column: TraceColumn, layout: TraceLayout, theme: Theme): void {
-  const { x, label, start } = column;
+/** What stands out of a trace. */
+export interface TraceFocus {
+  readonly mark: MarkOf;
+  readonly pinned: (position: number) => boolean;
+}
+
+const NO_FOCUS: TraceFocus = { mark: () => null, pinned: () => false };
+
+function drawLabel(
+  surface: Surface,
+  column: TraceColumn,
+  layout: TraceLayout,
+  theme: Theme,
+  { pinned }: TraceFocus,
+): void {
+  const { x, label, start, position } = column;
   const input = layout.field.y + layout.field.height;
   const weight = start ? "bold" : "normal";
-  const style = { fill: theme.text, size: TOKEN_SIZE, weight } as const;
+  const fill = pinned(position) ? theme.accent : theme.text;
+  const style = { fill, size: TOKEN_SIZE, weight } as const;
   if (layout.turned) {
     const turned = { anchor: "end", rotate: -90, maxWidth: LONGEST_LABEL } as const;
     surface.text(x, input + 7, label, { ...style, ...turned });
@@ -42,12 +65,17 @@ function drawLabel(surface: Surface, column: TraceColumn, layout: TraceLayout, t
   }
 }
 
-function drawPositions(surface: Surface, layout: TraceLayout, theme: Theme): void {
+function drawPositions(
+  surface: Surface,
+  layout: TraceLayout,
+  theme: Theme,
+  focus: TraceFocus,
+): void {
   const { columns, breaks, field, height } = layout;
   const input = field.y + field.height;
   surface.text(0, input + 13, "input", { fill: theme.muted, size: 11 });
   for (const column of columns) {
-    if (column.labelled) drawLabel(surface, column, layout, theme);
+    if (column.labelled) drawLabel(surface, column, layout, theme, focus);
   }
   if (breaks.length === 0) return;
   const small = { fill: theme.muted, size: NUMBER_SIZE, anchor: "middle" } as const;
@@ -56,18 +84,30 @@ function drawPositions(surface: Surface, layout: TraceLayout, theme: Theme): voi
   }
   for (const { x, count, numbered } of breaks) {
     if (!numbered) continue;
-    surface.text(x, input + 11, "…", { ...small, size: 12 });
+    const free = !columns.some((each) => each.labelled && Math.abs(each.x - x) < DOTS);
+    if (free) surface.text(x, input + 11, "…", { ...small, size: 12 });
     surface.text(x, height - 8, `+${count}`, small);
   }
 }
 
+/** Labels of paths; those of what stands out come first, for the room. */
+export function labelsOf({ paths, field }: TraceLayout, mark: MarkOf): readonly PlacedLabel[] {
+  const first = paths.filter((path) => mark(path) !== null);
+  return placeLabels([...first, ...paths.filter((path) => !first.includes(path))], field);
+}
+
 /** Draw a trace at the origin. */
-export function drawTraceView(surface: Surface, layout: TraceLayout, theme: Theme): void {
+export function drawTraceView(
+  surface: Surface,
+  layout: TraceLayout,
+  theme: Theme,
+  focus: TraceFocus = NO_FOCUS,
+): void {
   drawRows(surface, layout, theme);
-  surface.group("positions", () => drawPositions(surface, layout, theme));
+  surface.group("positions", () => drawPositions(surface, layout, theme, focus));
   surface.group("residual", () => drawStems(surface, layout.stems, theme));
-  const labels = placeLabels(layout.paths, layout.field);
-  surface.group("links", () => drawTrace(surface, layout.paths, labels, theme));
+  const labels = labelsOf(layout, focus.mark);
+  surface.group("links", () => drawTrace(surface, layout.paths, labels, theme, focus.mark));
   const { text, x, y } = layout.metric;
   surface.text(x, y, text, { fill: theme.text, size: METRIC_SIZE, weight: "bold" });
   const top = layout.rows.at(-1)?.top ?? layout.field.y;
@@ -79,9 +119,13 @@ export function drawTraceView(surface: Surface, layout: TraceLayout, theme: Them
   }
 }
 
+/** How many links there are, drawn or not. */
+export const countOf = ({ links, count }: Trace) => count ?? links.length;
+
 /** What the reader of the figure has to know, a line each. */
 export function traceNotes(trace: Trace, layout: TraceLayout): readonly string[] {
   const { links, metric, together } = trace;
+  const count = countOf(trace);
   const read = `Path: from the key, below a layer, to the query, above it; layer.head, and the change of ${metric} when the link is cut.`;
   const estimates = links.some(({ change }) => change === null);
   const notes = [read];
@@ -92,20 +136,22 @@ export function traceNotes(trace: Trace, layout: TraceLayout): readonly string[]
   if (together) {
     const { traced, every } = together;
     const share = every === 0 ? "" : ` (${Math.round((100 * traced) / every)} %)`;
-    const cut = links.length === 1 ? "This link cut" : `All ${links.length} cut at once`;
+    const cut = count === 1 ? "This link cut" : `All ${count} cut at once`;
     const without = `without any link of ${trace.stream}`;
     notes.push(`${cut}: ${formatChange(traced)}; ${without}: ${formatChange(every)}${share}.`);
   }
+  if (count > links.length) notes.push(`Drawn: the ${links.length} largest of ${count} links.`);
   if (layout.breaks.length > 0) notes.push("Below: numbers of positions; + so many are left out.");
   return notes;
 }
 
 /** The trace in a sentence, for readers who do not see it. */
-export function traceWords({ links, labels, metric, value }: Trace): string {
+export function traceWords(trace: Trace): string {
+  const { links, labels, metric, value } = trace;
   const [first] = links;
   const said = `${metric} = ${formatScore(value)}`;
   if (first === undefined) return `${said}: no link that it depends on was found.`;
   const { layer, head, query, key, change, estimate } = first;
   const how = change === null ? `about ${formatChange(estimate)}` : formatChange(change);
-  return `${said} depends most on ${layer}.${head}, “${labels[query]}” → “${labels[key]}”: ${how} without it. ${links.length} links are traced.`;
+  return `${said} depends most on ${layer}.${head}, “${labels[query]}” → “${labels[key]}”: ${how} without it. ${countOf(trace)} links are traced.`;
 }

@@ -3,6 +3,7 @@ import type { Meta } from "../../../src/protocol/generated.js";
 import type { TraitModel } from "../../../src/protocol/model.js";
 import {
   addToCompare,
+  chooseLink,
   click,
   clickHead,
   drag,
@@ -221,5 +222,20 @@ describe("a head's number", () => {
     expect(headInAllLayers(meta, { ...start, compare }, 1).compare).toEqual([]);
     const shown = { ...start, compare: [], show_layers: [3] };
     expect(headInAllLayers(meta, shown, 1).compare).toEqual([[3, 1]]);
+  });
+});
+
+describe("a link of a trace", () => {
+  const hit = { layer: 3, head: 1, query: 0, key: 0, pin: { query: 4, key: 2 } };
+
+  it("selects layer, head and both of its ends, as the record counts them; once more lets the ends go", () => {
+    const change = chooseLink({ ...start, together_layers: [0, 3] }, hit);
+    const all = { layer: 3, heads: [1], together_layers: null, queries: [4], keys: [2] };
+    expect(change).toEqual(all);
+    const selected = { ...start, ...change } as State;
+    expect(chooseLink(selected, hit)).toEqual({ queries: [], keys: [] });
+    const other = { ...hit, head: 0 };
+    expect(chooseLink(selected, other)).toMatchObject({ heads: [0], queries: [4], keys: [2] });
+    expect(chooseLink(selected, { query: 1 })).toEqual({});
   });
 });

@@ -15,3 +15,11 @@ const cases = JSON.parse(readFileSync(path, "utf8")) as Case[];
 test.each(cases.map((each) => [each.text, each] as const))("%s", (text, { python, state }) => {
   expect(pythonCall(python, state)).toBe(text);
 });
+
+test("a trace is found by a call of its own, where it is drawn", () => {
+  const [{ python, state }] = cases as [Case];
+  const traced = { call: 'view.find_trace("purred")' };
+  const form = (form: State["form"]) => pythonCall(python, { ...state, form }, traced);
+  expect(form("trace")).toMatch(/, form="trace"\) {2}# then view\.find_trace\("purred"\)$/);
+  expect(form("matrix")).not.toContain("find_trace");
+});

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
-import type { Scene } from "../../../../src/scene/scene.js";
+import type { TraceOfView } from "../../../../src/protocol/generated.js";
+import { type Scene, withTrace } from "../../../../src/scene/scene.js";
 import type { ToolbarEvents } from "../../../../src/shell/toolbar/control.js";
 import { headsText, isolate } from "../../../../src/shell/toolbar/heads.js";
 import { CONTROLS, WITHOUT_RECORD } from "../../../../src/shell/toolbar/list.js";
@@ -96,4 +97,29 @@ test("a double click shows a head alone, and all of them from there", () => {
   expect(isolate(scene([0, 2]), 2)).toEqual([2]);
   expect(isolate(scene([0]), 2)).toEqual([2]);
   expect(isolate(scene([2]), 2)).toEqual([0, 1, 2]);
+});
+
+test("in the form of a trace there is no measure by itself, and nothing taken together", () => {
+  const two = { heads: [0, 1] as [number, number], form: "trace" as const };
+  expect(shown(attentionScene({ state: { view: "head", ...two } }))).not.toContain("measure");
+  // All heads beside it have one.
+  expect(shown(attentionScene({ state: two }))).toContain("measure");
+  expect(shown(attentionScene({ state: two }))).not.toContain("together");
+});
+
+test("a trace is offered where one can be found or is known, and else says why not", () => {
+  const forms = CONTROLS.find(({ name }) => name === "form");
+  const button = (scene: Scene) => {
+    const part = forms?.draw(scene, events, false) as unknown as { values: unknown[] };
+    const buttons = part.values.flat() as { values: unknown[] }[];
+    return buttons.find(({ values }) => values?.[0] === "trace")?.values;
+  };
+  const scene = attentionScene();
+  const found = { trace: {}, stream: scene.stream.name } as unknown as TraceOfView;
+  const cannot = "This is a saved copy.";
+  expect(button(withTrace(scene, { found: null, cannot: "" }))).toContain(false);
+  expect(button(withTrace(scene, { found: null, cannot }))).toEqual(
+    expect.arrayContaining([cannot, true]),
+  );
+  expect(button(withTrace(scene, { found, cannot }))).not.toContain(cannot);
 });

@@ -12,7 +12,7 @@ import { parseXml } from "../../../support/xml.js";
 type Ends = readonly [layer: number, head: number, query: number, key: number];
 
 function link([layer, head, query, key]: Ends, change: number | null, estimate = -0.5): TracedLink {
-  return { layer, head, query, key, change, estimate };
+  return { layer, head, query, key, weight: 0.5, change, estimate };
 }
 
 function traceOf(count: number, links: readonly TracedLink[], more: Partial<Trace> = {}): Trace {
