@@ -189,18 +189,28 @@ class VisibleKeyStats:
         """
         keys = slice(patterns.keys.start, patterns.keys.stop)
         sums = patterns.sums(seen.float(), slice(0, seen.shape[1]), keys)
-        counts = sums.total.double()
         far = None
         if patterns.distance is not None:
             outside = ~patterns.features.keys["sink"][keys].to(seen.device)
             both = torch.stack([seen, seen & outside])
             far = (both * patterns.distance).amax(-1).double()
+        readable = patterns.queries.take(patterns.features.counts, 0).to(seen.device)
+        return cls.of_counts(sums, far, readable)
+
+    @classmethod
+    def of_counts(cls, sums: Sums, far: Tensor | None, readable: Tensor) -> VisibleKeyStats:
+        """Compute them from numbers of keys.
+
+        Args:
+            sums: How many of the keys that each query sees each score is about, and how far these are.
+            far: Distance of the farthest of them, float64 ``[2, head or 1, query]``, or ``None`` where there is none.
+            readable: Queries that are no padding, boolean ``[query]``.
+        """
+        counts = sums.total.double()
         even = Sums(sums.total, sums.shares, sums.pairs, torch.zeros_like(sums.total))
         expected = row_scores(even, counts.clamp(min=1), counts, far)
         expected[..., NAMES.index("broad")] = 1.0
-        readable = patterns.queries.take(patterns.features.counts, 0).to(seen.device) & (
-            counts >= 2
-        )
+        readable = readable & (counts >= 2)
         found = dict(zip(SHARES, sums.shares.unbind(1), strict=True))
         if far is not None:
             found |= dict(zip(PAIRS, sums.pairs.unbind(1), strict=False))
