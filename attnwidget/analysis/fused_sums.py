@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FusedStream", "why_dense"]
 
-# More keys of a sink than one of so many are read by the kernel, in a second pass; fewer by a product.
-_MOST_SINK = 16
+# So many keys of a sink are read by a product; the kernel takes longer to begin.
+_FEW = 16
 # Numbers of a product of queries and keys of the sink at a time.
 _SINK_SCORES = 1 << 19
 
@@ -76,11 +76,6 @@ class FusedStream:
         self._seen: dict[tuple[object, ...], _Seen] = {}
         sink = features.keys["sink"]
         self._sink = sink.nonzero()[:, 0]
-        self._twice = len(self._sink) > max(_MOST_SINK, len(sink) // _MOST_SINK)
-        #: Shares that have keys among those that the kernel reads: a column each.
-        self._names = [
-            name for name in SHARES if bool((features.keys[name] & (~sink | self._twice)).any())
-        ]
 
     def read(
         self,
@@ -97,8 +92,7 @@ class FusedStream:
         """
         features, seen = self._features, self._of(layer)
         sink = features.keys["sink"].to(layer.device)
-        columns = [features.keys[name].to(layer.device) for name in self._names]
-        table = torch.stack([sink, *columns], 1)[:, 1:].float()
+        table = torch.stack([features.keys[name] for name in SHARES], 1).float().to(layer.device)
         positions = features.offset is not None
         for run in head_runs(layer, table, sink, factors, positions=positions):
             part = run.heads.start / layer.num_heads, run.heads.stop / layer.num_heads
@@ -122,18 +116,18 @@ class FusedStream:
         seen: _Seen,
         keep: Callable[[slice, Sums, VisibleKeyStats], None],
     ) -> Slices[None]:
-        features, names = self._features, self._names
-        sink = features.keys["sink"].to(layer.device)
+        offset = self._features.offset
+        sink = self._features.keys["sink"].to(layer.device)
+        found = []
+        few = len(self._sink) <= _FEW
+        if not few:
+            work = row_sums(run, layer.band, offset, len(SHARES), self._sink.to(layer.device))
+            found.append((yield from share_of(work, 0.0, 0.1)))
         run.hide(sink)
-        work = row_sums(run, layer.band, features.offset, len(names))
-        outside = self._placed((yield from share_of(work, 0.0, 0.5 if self._twice else 0.9)))
-        if self._twice:
-            run.hide(~sink)
-            work = row_sums(run, layer.band, features.offset, len(names))
-            on_sink = self._placed((yield from share_of(work, 0.5, 0.9)))
+        work = row_sums(run, layer.band, offset, len(SHARES))
+        outside = yield from share_of(work, 0.1, 0.9)
         run.hide(torch.zeros_like(sink))
-        if not self._twice:
-            on_sink = self._on_sink(run, seen.ranges)
+        on_sink = self._on_sink(run, seen.ranges) if few else found[0]
         log = torch.logaddexp(outside.log, on_sink.log)
         if run.sinks is not None:
             log = torch.logaddexp(log, run.sinks.flatten(0, 1).double())
@@ -141,14 +135,6 @@ class FusedStream:
         stats = seen.stats.part(run.heads, slice(0, run.n_query))
         keep(run.heads, _together(outside, on_sink, log, pairs), stats)
         yield 1.0
-
-    def _placed(self, sums: RowSums) -> RowSums:
-        """Put the columns that were read at their places among `SHARES`; of the others there is nothing."""
-        means = sums.means.new_zeros((*sums.log.shape, 2 + len(SHARES)))
-        means[..., :2] = sums.means[..., :2]
-        for place, name in enumerate(self._names):
-            means[..., 2 + SHARES.index(name)] = sums.columns[..., place]
-        return RowSums(sums.log, means)
 
     def _on_sink(self, run: HeadRun, ranges: VisibleRanges) -> RowSums:
         """Read the keys of a small sink."""

@@ -374,14 +374,19 @@ class _RunningMeans:
         over = torch.stack([torch.ones_like(total[0]), total[1].clamp(min=1e-30)])
         values = row_scores(sums, over, visible.counts, visible.far)
         # Rows of NaN count: they make the score NaN.
-        enough = (~(total <= LEAST_LEFT))[..., None].expand_as(values).clone()
+        enough = ~(total <= LEAST_LEFT)
         # Shares of all the weight are defined even where there is none.
-        enough[0, :, :, : NAMES.index("local")] = True
-        valid = visible.valid & enough
-        self._values[:, heads] += _summed(values, valid)
-        self._rows[:, heads] += valid.sum(2).cpu().numpy()
-        self._expected[:, heads] += _summed(visible.expected, visible.valid)
-        self._expected_rows[:, heads] += visible.valid.sum(2).cpu().numpy()
+        shared = enough.clone()
+        shared[0] = True
+        for place, name in enumerate(NAMES):
+            valid = visible.valid.get(name)
+            if valid is None:
+                continue
+            counted = valid & (enough if name in {"local", "broad"} else shared)
+            self._values[:, heads, place] += _summed(values[name], counted)
+            self._rows[:, heads, place] += counted.sum(2).cpu().numpy()
+            self._expected[:, heads, place] += _summed(visible.expected[name], valid)
+            self._expected_rows[:, heads, place] += valid.sum(2).cpu().numpy()
 
     def finish(self, layer: int, features: TokenFeatures) -> LayerScores:
         """Return the means."""

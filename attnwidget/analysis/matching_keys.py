@@ -43,17 +43,15 @@ _LOG2E = math.log2(math.e)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Group:
-    """Queries and keys that match, as far as any of the former sees any of the latter.
+    """Queries, and the keys that match them.
 
     Attributes:
-        kind: The number of the score in `PAIRS`.
         queries: The queries, ascending, int64 ``[query]``.
-        keys: The keys, ascending, int64 ``[key]``.
+        keys: The keys, ascending, int64 ``[key]``, by the number of the score in `PAIRS`.
     """
 
-    kind: int
     queries: Tensor
-    keys: Tensor
+    keys: dict[int, Tensor]
 
 
 class Matches:
@@ -68,6 +66,7 @@ class Matches:
         """
         self._ranges, self._device = ranges, ranges.start.device
         self._outside = (~features.keys["sink"]).float().to(self._device)
+        self._both = torch.stack([torch.ones_like(self._outside), self._outside], 1)
         self._n_key = features.n_key
         self._groups: list[_Group] = []
         self._listed: tuple[Tensor, Tensor, Tensor] | None = None
@@ -79,19 +78,29 @@ class Matches:
         tokens, words = features.key_tokens, features.key_words
         before = tokens.roll(1)
         before[:1] = -2
-        listed = []
-        for name, mine, theirs in (
-            ("duplicate", features.query_tokens, tokens),
-            ("induction", features.query_tokens, before),
-            ("same_word", features.query_words, words),
+        listed: list[tuple[int, Ints, Ints]] = []
+        for mine, theirs in (
+            (features.query_tokens, {"duplicate": tokens, "induction": before}),
+            (features.query_words, {"same_word": words}),
         ):
-            kind = PAIRS.index(name)
-            for queries, keys in _equal(mine, theirs, features.offset):
-                if len(queries) * len(keys) > _FEW:
-                    own = (torch.from_numpy(each).to(self._device) for each in (queries, keys))
-                    self._groups.append(_Group(kind, *own))
-                else:
-                    listed.append((kind, queries, keys))
+            by_key = {PAIRS.index(name): dict(_places(numbers)) for name, numbers in theirs.items()}
+            for number, queries in _places(mine):
+                large: dict[int, Tensor] = {}
+                for kind, found in by_key.items():
+                    keys = found.get(number)
+                    if keys is None:
+                        continue
+                    if len(queries) * len(keys) > _FEW:
+                        large[kind] = torch.from_numpy(keys).to(self._device)
+                    # Most tokens occur once.
+                    elif len(queries) * len(keys) > 1 or queries[0] + features.offset not in {
+                        keys[0],
+                        keys[0] - 1,
+                    }:
+                        listed.append((kind, queries, keys))
+                if large:
+                    own = torch.from_numpy(queries).to(self._device)
+                    self._groups.append(_Group(own, large))
         self._listed = self._links(listed)
 
     def _links(self, groups: list[tuple[int, Ints, Ints]]) -> tuple[Tensor, Tensor, Tensor]:
@@ -172,40 +181,38 @@ class Matches:
         heads = len(log)
         for start in range(0, len(group.queries), _ROWS):
             queries = group.queries[start : start + _ROWS]
-            seen = self._ranges.start[queries[:1]], self._ranges.stop[queries[-1:]]
-            first, last = (int(torch.searchsorted(group.keys, bound)) for bound in seen)
-            size = max(1, _NUMBERS // (heads * len(queries)))
-            query = run.query[:, :, queries, : run.scored] * _LOG2E
+            query = run.query.index_select(2, queries)
             groups, share, count, width = query.shape
-            # The log-sum-exp is a column more of the product.
-            logs = log[:, queries].view(groups, share, count, 1) * -_LOG2E
-            flat = torch.cat([query, logs], -1).view(groups, share * count, width + 1)
-            for at in range(first, last, size):
-                keys = group.keys[at : min(at + size, last)]
-                key = run.key[:, 0, keys, : run.scored]
-                key = torch.cat([key, key.new_ones((groups, len(keys), 1))], -1)
-                hidden = ~self._counted(group.kind, queries[:, None], keys)
-                weights = torch.matmul(flat, key.mT).view(heads, count, len(keys))
-                # Added, as a fill of random entries takes far longer.
-                weights.add_(torch.where(hidden, -torch.inf, 0.0)).exp2_()
-                both = torch.stack(
-                    [torch.ones(len(keys), device=keys.device), self._outside[keys]], 1
-                )
-                summed = (weights.view(-1, len(keys)) @ both).view(heads, count, 2)
-                found[:, group.kind][..., queries] += summed.permute(2, 0, 1)
+            # The log-sum-exp is a column more of the product, in the place of the position.
+            query[..., run.place] = -log.index_select(1, queries).view(groups, share, count)
+            flat = query.mul_(_LOG2E).view(groups, share * count, width)
+            seen = self._ranges.start[queries[:1]], self._ranges.stop[queries[-1:]]
+            for kind, all_keys in group.keys.items():
+                first, last = (int(torch.searchsorted(all_keys, bound)) for bound in seen)
+                size = max(1, _NUMBERS // (heads * count))
+                for at in range(first, last, size):
+                    keys = all_keys[at : min(at + size, last)]
+                    key = run.key[:, 0].index_select(1, keys)
+                    key[..., run.place] = 1.0
+                    weights = torch.matmul(flat, key.mT).view(heads, count, len(keys))
+                    # Added, as a fill of random entries takes far longer.
+                    weights.add_(self._mask(kind, queries, keys)).exp2_()
+                    both = self._both.index_select(0, keys)
+                    summed = (weights.view(-1, len(keys)) @ both).view(heads, count, 2)
+                    found[:, kind][..., queries] += summed.permute(2, 0, 1)
 
-
-def _equal(mine: Tensor, theirs: Tensor, offset: int) -> Iterator[tuple[Ints, Ints]]:
-    """Yield queries and keys that have the same number, from 0 on, where these may be different positions."""
-    by_key = dict(_places(theirs))
-    for number, queries in _places(mine):
-        keys = by_key.get(number)
-        if keys is None:
-            continue
-        # Most tokens occur once.
-        if len(queries) == len(keys) == 1 and queries[0] + offset in (keys[0], keys[0] - 1):
-            continue
-        yield queries, keys
+    def _mask(self, kind: int, queries: Tensor, keys: Tensor) -> Tensor:
+        """Return what hides the links that do not count, float32 ``[query, key]``."""
+        own = (queries + self._offset)[:, None]
+        hidden = keys == own
+        if kind == PAIRS.index("induction"):
+            hidden |= keys == own + 1
+        start, stop = self._ranges.start[queries], self._ranges.stop[queries]
+        if bool(stop[0] <= keys[-1]):
+            hidden |= keys >= stop[:, None]
+        if bool(start[-1] > keys[0]):
+            hidden |= keys < start[:, None]
+        return torch.where(hidden, -torch.inf, 0.0)
 
 
 def _places(numbers: Tensor) -> Iterator[tuple[int, Ints]]:

@@ -124,18 +124,21 @@ class HeadRun:
         """
         self.key[:, 0, :, self.scored - 1] = torch.where(keys, HIDDEN, self.added)
 
-    def scores(self, queries: Tensor | slice, keys: Tensor | slice) -> Tensor:
+    def scores(self, queries: slice, keys: Tensor) -> Tensor:
         """Return the scores of some queries against some keys, float32 ``[head, query, key]``."""
-        query = self.query[:, :, queries, : self.scored]
+        query = self.query[:, :, queries]
         groups, share, count, width = query.shape
-        key = self.key[:, 0, keys, : self.scored]
+        key = self.key[:, 0].index_select(1, keys)
         found = query.reshape(groups, share * count, width) @ key.mT
-        return found.view(groups * share, count, key.shape[1])
+        return found.view(groups * share, count, len(keys))
 
     def link_scores(self, queries: Tensor | slice, keys: Tensor | slice) -> Tensor:
         """Return the scores of single links, each of a query and the key in its place, float32 ``[head, link]``."""
-        query = self.query[:, :, queries, : self.scored]
-        return (query * self.key[:, :, keys, : self.scored]).sum(-1).flatten(0, 1)
+        query, key = (
+            each.index_select(2, some) if isinstance(some, torch.Tensor) else each[:, :, some]
+            for each, some in ((self.query, queries), (self.key, keys))
+        )
+        return (query * key).sum(-1).flatten(0, 1)
 
 
 def head_runs(
@@ -163,6 +166,10 @@ def head_runs(
     n_query = layer.n_query if n_query is None else n_query
     head_dim = layer.query.shape[2]
     width = _wide(head_dim + 1 + positions + columns.shape[1])
+    beside = columns.new_zeros((layer.n_key, width - head_dim - 1))
+    if positions:
+        beside[:, 0] = torch.arange(layer.n_key, device=layer.device)
+    beside[:, int(positions) : positions + columns.shape[1]] = columns
     most = max(1, _RUN_BYTES // (4 * width * max(n_query, layer.n_key)))
     lengths = factors if isinstance(factors, KeyLengths) else None
     added = _added(layer, lengths)
@@ -174,18 +181,17 @@ def head_runs(
         key = layer.key[used // share if own else used].float()
         here = added[heads.start : heads.stop] if own else added.expand(groups, -1)
         centre = _mean_key(key, set_aside | (here <= HIDDEN))
-        table = key.new_zeros((groups, 1, layer.n_key, width))
+        table = key.new_empty((groups, 1, layer.n_key, width))
         torch.sub(key, centre, out=table[:, 0, :, :head_dim])
         table[:, 0, :, head_dim] = here
-        if positions:
-            table[..., head_dim + 1] = torch.arange(layer.n_key, device=layer.device)
-        table[..., head_dim + 1 + positions : head_dim + 1 + positions + columns.shape[1]] = columns
-        query = key.new_zeros((groups, each, n_query, width))
+        table[..., head_dim + 1 :] = beside
+        query = key.new_empty((groups, each, n_query, width))
         some = layer.query[heads.start : heads.stop, :n_query].float()
         torch.mul(
             some.view(groups, each, n_query, head_dim), layer.scaling, out=query[..., :head_dim]
         )
         query[..., head_dim] = 1.0
+        query[..., head_dim + 1 :] = 0.0
         sinks = None
         if layer.sinks is not None and factors is None:
             logits = layer.sinks[heads.start : heads.stop].float().view(groups, each, 1)
