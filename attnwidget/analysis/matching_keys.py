@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,8 +17,6 @@ from attnwidget.analysis.score_definitions import PAIRS
 from attnwidget.compute.fused.kernel import HIDDEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -78,40 +75,24 @@ class Matches:
         tokens, words = features.key_tokens, features.key_words
         before = tokens.roll(1)
         before[:1] = -2
-        listed: list[tuple[int, Ints, Ints]] = []
+        links, large = [], {}
         for mine, theirs in (
             (features.query_tokens, {"duplicate": tokens, "induction": before}),
             (features.query_words, {"same_word": words}),
         ):
-            by_key = {PAIRS.index(name): dict(_places(numbers)) for name, numbers in theirs.items()}
-            for number, queries in _places(mine):
-                large: dict[int, Tensor] = {}
-                for kind, found in by_key.items():
-                    keys = found.get(number)
-                    if keys is None:
-                        continue
-                    if len(queries) * len(keys) > _FEW:
-                        large[kind] = torch.from_numpy(keys).to(self._device)
-                    # Most tokens occur once.
-                    elif len(queries) * len(keys) > 1 or queries[0] + features.offset not in {
-                        keys[0],
-                        keys[0] - 1,
-                    }:
-                        listed.append((kind, queries, keys))
-                if large:
-                    own = torch.from_numpy(queries).to(self._device)
-                    self._groups.append(_Group(own, large))
-        self._listed = self._links(listed)
-
-    def _links(self, groups: list[tuple[int, Ints, Ints]]) -> tuple[Tensor, Tensor, Tensor]:
-        """List number of the score, query and key of the links of small groups that are seen."""
-        parts = [np.zeros((3, 0), np.int64)]
-        for kind, queries, keys in groups:
-            query, key = np.repeat(queries, len(keys)), np.tile(keys, len(queries))
-            parts.append(np.stack([np.full_like(key, kind), query, key]))
-        kind, query, key = torch.from_numpy(np.concatenate(parts, 1)).to(self._device)
+            queries = _Numbers.of(mine)
+            for name, numbers in theirs.items():
+                kind, keys = PAIRS.index(name), _Numbers.of(numbers)
+                listed, groups = _matching(queries, keys)
+                links.append(np.concatenate([np.full_like(listed[:1], kind), listed]))
+                for number, (some, others) in groups.items():
+                    group = large.setdefault((name == "same_word", number), (some, {}))
+                    group[1][kind] = torch.from_numpy(others).to(self._device)
+        for some, matching in large.values():
+            self._groups.append(_Group(torch.from_numpy(some).to(self._device), matching))
+        kind, query, key = torch.from_numpy(np.concatenate(links, 1)).to(self._device)
         seen = self._counted(kind, query, key)
-        return kind[seen], query[seen], key[seen]
+        self._listed = kind[seen], query[seen], key[seen]
 
     def _counted(self, kind: Tensor | int, query: Tensor, key: Tensor) -> Tensor:
         """Tell which of some links are seen, and of two different positions, of which none follows the other."""
@@ -215,12 +196,59 @@ class Matches:
         return torch.where(hidden, -torch.inf, 0.0)
 
 
-def _places(numbers: Tensor) -> Iterator[tuple[int, Ints]]:
-    """Yield each number from 0 on, and where it stands, ascending."""
-    array = numbers.numpy()
-    order = np.argsort(array, kind="stable")
-    ordered = array[order]
-    starts = np.flatnonzero(np.diff(ordered, prepend=-3))
-    for start, stop in pairwise([*starts.tolist(), len(order)]):
-        if ordered[start] >= 0:
-            yield int(ordered[start]), order[start:stop]
+@dataclass(frozen=True, slots=True, eq=False)
+class _Numbers:
+    """Where each number stands among some.
+
+    Attributes:
+        values: The numbers from 0 on, once each, ascending.
+        starts: Where the places of each begin in ``places``.
+        counts: How many each has.
+        places: The places of one number after the other, ascending in each.
+    """
+
+    values: Ints
+    starts: Ints
+    counts: Ints
+    places: Ints
+
+    @classmethod
+    def of(cls, numbers: Tensor) -> _Numbers:
+        """Find them."""
+        array = numbers.numpy().astype(np.int64)
+        places = np.argsort(array, kind="stable").astype(np.int64)
+        values, starts, counts = np.unique(array[places], return_index=True, return_counts=True)
+        real = values >= 0
+        return cls(values[real], starts[real], counts[real], places)
+
+    def at(self, number: int) -> Ints:
+        """Return the places of the number that comes so many-th."""
+        return self.places[self.starts[number] : self.starts[number] + self.counts[number]]
+
+
+def _matching(queries: _Numbers, keys: _Numbers) -> tuple[Ints, dict[int, tuple[Ints, Ints]]]:
+    """Return queries and keys of the same number.
+
+    Returns:
+        Where they are few, query and key of each link, int64 ``[2, link]``; where they are many, the queries and the keys
+        by their number.
+    """
+    common, mine, theirs = np.intersect1d(
+        queries.values, keys.values, assume_unique=True, return_indices=True
+    )
+    many = queries.counts[mine] * keys.counts[theirs] > _FEW
+    large = {
+        int(common[at]): (queries.at(mine[at]), keys.at(theirs[at])) for at in np.flatnonzero(many)
+    }
+    mine, theirs = mine[~many], theirs[~many]
+    # Each query of a number stands in a link with every key of that.
+    some = queries.places[_runs(queries.starts[mine], queries.counts[mine])]
+    number = np.repeat(theirs, queries.counts[mine])
+    others = keys.places[_runs(keys.starts[number], keys.counts[number])]
+    return np.stack([np.repeat(some, keys.counts[number]), others]), large
+
+
+def _runs(starts: Ints, counts: Ints) -> Ints:
+    """Return so many integers from each start on, one run after the other."""
+    before = np.cumsum(counts) - counts
+    return np.repeat(starts - before, counts) + np.arange(counts.sum())
