@@ -17,6 +17,8 @@ from attnwidget.analysis.score_definitions import PAIRS
 from attnwidget.compute.fused.kernel import HIDDEN
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
     from torch import Tensor
 
@@ -33,22 +35,30 @@ _NEIGHBOURS = {"previous": -1, "next": 1, "self": 0}
 _FEW = 64
 # Queries of a block of a larger group: of causal ones, no keys after the last are read.
 _ROWS = 256
-# Numbers of a product, or of listed vectors, at a time: they stay in a core's cache.
+# Keys of a block.
+_KEYS = 512
+# A mask of no more links than this is kept; larger ones are made again for each run of heads.
+_KEPT = 1 << 14
+# Numbers of listed vectors at a time: they stay in a core's cache.
 _NUMBERS = 1 << 19
 _LOG2E = math.log2(math.e)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Group:
-    """Queries, and the keys that match them.
+class _Block:
+    """Queries and the keys that match them, counted along the lists of all that match in large groups.
 
     Attributes:
-        queries: The queries, ascending, int64 ``[query]``.
-        keys: The keys, ascending, int64 ``[key]``, by the number of the score in `PAIRS`.
+        kind: The number of the score in `PAIRS`.
+        queries: The queries.
+        keys: The keys.
+        mask: What hides the links that do not count, float32 ``[query, key]``, ``None`` where it is made when needed.
     """
 
-    queries: Tensor
-    keys: dict[int, Tensor]
+    kind: int
+    queries: slice
+    keys: slice
+    mask: Tensor | None
 
 
 class Matches:
@@ -65,7 +75,10 @@ class Matches:
         self._outside = (~features.keys["sink"]).float().to(self._device)
         self._both = torch.stack([torch.ones_like(self._outside), self._outside], 1)
         self._n_key = features.n_key
-        self._groups: list[_Group] = []
+        self._blocks: list[_Block] = []
+        # Which of the listed queries of large groups are those of each kind.
+        self._rows: dict[int, slice] = {}
+        self._queries = self._keys = torch.zeros(0, dtype=torch.int64, device=self._device)
         self._listed: tuple[Tensor, Tensor, Tensor] | None = None
         self._own: Tensor | None = None
         if features.offset is None:
@@ -75,24 +88,50 @@ class Matches:
         tokens, words = features.key_tokens, features.key_words
         before = tokens.roll(1)
         before[:1] = -2
-        links, large = [], {}
-        for mine, theirs in (
-            (features.query_tokens, {"duplicate": tokens, "induction": before}),
-            (features.query_words, {"same_word": words}),
+        links: list[Ints] = []
+        large: list[tuple[int, Ints, Ints]] = []
+        for name, mine, theirs in (
+            ("duplicate", features.query_tokens, tokens),
+            ("induction", features.query_tokens, before),
+            ("same_word", features.query_words, words),
         ):
-            queries = _Numbers.of(mine)
-            for name, numbers in theirs.items():
-                kind, keys = PAIRS.index(name), _Numbers.of(numbers)
-                listed, groups = _matching(queries, keys)
-                links.append(np.concatenate([np.full_like(listed[:1], kind), listed]))
-                for number, (some, others) in groups.items():
-                    group = large.setdefault((name == "same_word", number), (some, {}))
-                    group[1][kind] = torch.from_numpy(others).to(self._device)
-        for some, matching in large.values():
-            self._groups.append(_Group(torch.from_numpy(some).to(self._device), matching))
-        kind, query, key = torch.from_numpy(np.concatenate(links, 1)).to(self._device)
-        seen = self._counted(kind, query, key)
-        self._listed = kind[seen], query[seen], key[seen]
+            kind = PAIRS.index(name)
+            listed, groups = _matching(_Numbers.of(mine), _Numbers.of(theirs))
+            links.append(np.concatenate([np.full_like(listed[:1], kind), listed]))
+            large += [(kind, queries, keys) for queries, keys in groups]
+        kind_of, query, key = torch.from_numpy(np.concatenate(links, 1)).to(self._device)
+        seen = self._counted(kind_of, query, key)
+        self._listed = kind_of[seen], query[seen], key[seen]
+        if large:
+            self._queries, self._keys = (
+                torch.from_numpy(np.concatenate([group[which] for group in large])).to(self._device)
+                for which in (1, 2)
+            )
+            self._blocks = list(self._cut(large))
+            sizes = {kind: 0 for kind, _, _ in large}
+            for kind, queries, _ in large:
+                sizes[kind] += len(queries)
+            last = 0
+            for kind, size in sizes.items():
+                self._rows[kind] = slice(last, last + size)
+                last += size
+
+    def _cut(self, groups: list[tuple[int, Ints, Ints]]) -> Iterator[_Block]:
+        """Cut large groups into blocks of queries, without the keys that none of these sees."""
+        start, stop = self._ranges.start.cpu().numpy(), self._ranges.stop.cpu().numpy()
+        queries_before = keys_before = 0
+        for kind, queries, keys in groups:
+            for first in range(0, len(queries), _ROWS):
+                last = min(first + _ROWS, len(queries))
+                bounds = start[queries[first]], stop[queries[last - 1]]
+                low, high = (keys_before + int(at) for at in np.searchsorted(keys, bounds))
+                rows = slice(queries_before + first, queries_before + last)
+                for at in range(low, high, _KEYS):
+                    some = slice(at, min(at + _KEYS, high))
+                    kept = (last - first) * (some.stop - at) <= _KEPT
+                    yield _Block(kind, rows, some, self._mask(kind, rows, some) if kept else None)
+            queries_before += len(queries)
+            keys_before += len(keys)
 
     def _counted(self, kind: Tensor | int, query: Tensor, key: Tensor) -> Tensor:
         """Tell which of some links are seen, and of two different positions, of which none follows the other."""
@@ -118,8 +157,7 @@ class Matches:
         finite = log.float().masked_fill_(log == -torch.inf, -HIDDEN)
         self._add_neighbours(found, run, finite)
         self._add_listed(found, run, finite)
-        for group in self._groups:
-            self._add_group(found, run, finite, group)
+        self._add_blocks(found, run, finite)
         return found
 
     def _add_neighbours(self, found: Tensor, run: HeadRun, log: Tensor) -> None:
@@ -158,41 +196,47 @@ class Matches:
             sums[1].index_add_(1, places, weights * self._outside[key])
         flat += sums.view(2, heads, len(PAIRS), n_query)
 
-    def _add_group(self, found: Tensor, run: HeadRun, log: Tensor, group: _Group) -> None:
+    def _add_blocks(self, found: Tensor, run: HeadRun, log: Tensor) -> None:
+        if not self._blocks:
+            return
         heads = len(log)
-        for start in range(0, len(group.queries), _ROWS):
-            queries = group.queries[start : start + _ROWS]
-            query = run.query.index_select(2, queries)
-            groups, share, count, width = query.shape
-            # The log-sum-exp is a column more of the product, in the place of the position.
-            query[..., run.place] = -log.index_select(1, queries).view(groups, share, count)
-            flat = query.mul_(_LOG2E).view(groups, share * count, width)
-            seen = self._ranges.start[queries[:1]], self._ranges.stop[queries[-1:]]
-            for kind, all_keys in group.keys.items():
-                first, last = (int(torch.searchsorted(all_keys, bound)) for bound in seen)
-                size = max(1, _NUMBERS // (heads * count))
-                for at in range(first, last, size):
-                    keys = all_keys[at : min(at + size, last)]
-                    key = run.key[:, 0].index_select(1, keys)
-                    key[..., run.place] = 1.0
-                    weights = torch.matmul(flat, key.mT).view(heads, count, len(keys))
-                    # Added, as a fill of random entries takes far longer.
-                    weights.add_(self._mask(kind, queries, keys)).exp2_()
-                    both = self._both.index_select(0, keys)
-                    summed = (weights.view(-1, len(keys)) @ both).view(heads, count, 2)
-                    found[:, kind][..., queries] += summed.permute(2, 0, 1)
+        query = run.query.index_select(2, self._queries)
+        groups, share, count, width = query.shape
+        # The log-sum-exp is a column more of the product, in the place of the position.
+        query[..., run.place] = -log.index_select(1, self._queries).view(groups, share, count)
+        query.mul_(_LOG2E)
+        key = run.key[:, 0].index_select(1, self._keys)
+        key[..., run.place] = 1.0
+        on_sink = self._outside[self._keys] == 0
+        any_on_sink = bool(on_sink.any())
+        sums = query.new_zeros((2, heads, count))
+        for block in self._blocks:
+            rows = block.queries.stop - block.queries.start
+            some = query[:, :, block.queries].reshape(groups, share * rows, width)
+            mask = block.mask
+            if mask is None:
+                mask = self._mask(block.kind, block.queries, block.keys)
+            weights = torch.matmul(some, key[:, block.keys].mT).view(heads, rows, -1)
+            # Added, as a fill of random entries takes far longer.
+            weights.add_(mask).exp2_()
+            summed = weights.sum(-1)
+            sums[0, :, block.queries] += summed
+            if any_on_sink:
+                summed = weights @ self._outside[self._keys[block.keys]]
+            sums[1, :, block.queries] += summed
+        for kind, rows in self._rows.items():
+            # A query is in one group of a kind, at most.
+            found[:, kind].index_add_(2, self._queries[rows], sums[:, :, rows].double())
 
-    def _mask(self, kind: int, queries: Tensor, keys: Tensor) -> Tensor:
-        """Return what hides the links that do not count, float32 ``[query, key]``."""
+    def _mask(self, kind: int, rows: slice, some: slice) -> Tensor:
+        """Return what hides the links of a block that do not count, float32 ``[query, key]``."""
+        queries, keys = self._queries[rows], self._keys[some]
         own = (queries + self._offset)[:, None]
         hidden = keys == own
         if kind == PAIRS.index("induction"):
             hidden |= keys == own + 1
-        start, stop = self._ranges.start[queries], self._ranges.stop[queries]
-        if bool(stop[0] <= keys[-1]):
-            hidden |= keys >= stop[:, None]
-        if bool(start[-1] > keys[0]):
-            hidden |= keys < start[:, None]
+        hidden |= keys >= self._ranges.stop[queries][:, None]
+        hidden |= keys < self._ranges.start[queries][:, None]
         return torch.where(hidden, -torch.inf, 0.0)
 
 
@@ -226,20 +270,18 @@ class _Numbers:
         return self.places[self.starts[number] : self.starts[number] + self.counts[number]]
 
 
-def _matching(queries: _Numbers, keys: _Numbers) -> tuple[Ints, dict[int, tuple[Ints, Ints]]]:
+def _matching(queries: _Numbers, keys: _Numbers) -> tuple[Ints, list[tuple[Ints, Ints]]]:
     """Return queries and keys of the same number.
 
     Returns:
         Where they are few, query and key of each link, int64 ``[2, link]``; where they are many, the queries and the keys
-        by their number.
+        of each number.
     """
-    common, mine, theirs = np.intersect1d(
+    _, mine, theirs = np.intersect1d(
         queries.values, keys.values, assume_unique=True, return_indices=True
     )
     many = queries.counts[mine] * keys.counts[theirs] > _FEW
-    large = {
-        int(common[at]): (queries.at(mine[at]), keys.at(theirs[at])) for at in np.flatnonzero(many)
-    }
+    large = [(queries.at(mine[at]), keys.at(theirs[at])) for at in np.flatnonzero(many)]
     mine, theirs = mine[~many], theirs[~many]
     # Each query of a number stands in a link with every key of that.
     some = queries.places[_runs(queries.starts[mine], queries.counts[mine])]
