@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["HeadRun", "head_runs", "why_not"]
 
 # Bytes of the widened queries of a run. More heads at a time make fewer, larger products.
-_RUN_BYTES = 1 << 24
+_RUN_BYTES = 1 << 23
 # Scores further from 0 than this are left to whole rows; HIDDEN must stay far below.
 _MOST_SCORE = 1e12
 
@@ -39,7 +39,7 @@ def why_not(layer: LayerTensors, factors: Factors | None = None) -> str | None:
         layer: The layer.
         factors: By what weights are multiplied before each row is divided by its sum.
     """
-    if layer.has_matrices or layer.query is None or layer.key is None or layer.scaling is None:
+    if layer.has_matrices or not layer.has_vectors:
         return "its weights are read as whole matrices."
     if layer.softcap is not None:
         return "its scores are capped."
@@ -51,22 +51,23 @@ def why_not(layer: LayerTensors, factors: Factors | None = None) -> str | None:
         return "its measure has factors that differ from query to query."
     if not can_attend(layer.device):
         return "this torch does not give the log-sum-exp of fused attention here."
-    largest = [
-        _largest(layer.query) * layer.query.shape[2] * abs(layer.scaling),
-        _largest(layer.key),
-    ]
-    added = [0.0]
+    return None if _is_moderate(layer, factors) else "its scores are not finite, or too large."
+
+
+def _is_moderate(layer: LayerTensors, factors: Factors | None) -> bool:
+    """Tell whether all scores are numbers far from `HIDDEN`, by the largest numbers that they are made of."""
+    if layer.query is None or layer.key is None or layer.scaling is None:
+        return False
+    dots = _largest(layer.query) * _largest(layer.key) * layer.query.shape[2]
+    most = [dots * abs(layer.scaling)]
     if layer.bias is not None:
-        seen = layer.bias > layer.mask_threshold
-        added.append(_largest(layer.bias[seen | layer.bias.isnan()]))
+        # A number that is NaN is not hidden.
+        most.append(_largest(layer.bias[~(layer.bias <= layer.mask_threshold)]))
     if layer.sinks is not None:
-        added.append(_largest(layer.sinks))
+        most.append(_largest(layer.sinks))
     if isinstance(factors, KeyLengths):
-        added.append(_largest(factors.lengths))
-    # Not less than: a number that is NaN is not less than anything.
-    if not (largest[0] * largest[1] < _MOST_SCORE and all(each < _MOST_SCORE for each in added)):
-        return "its scores are not finite, or too large."
-    return None
+        most.append(_largest(factors.lengths))
+    return all(each < _MOST_SCORE for each in most)
 
 
 def _largest(tensor: Tensor) -> float:
@@ -112,10 +113,6 @@ class HeadRun:
         """Which column holds the position."""
         return self.scored
 
-    def wide_key(self, keys: slice) -> Tensor:
-        """Return the rows of some keys for all heads, float32 ``[group, share, key, width]``, without a copy."""
-        return self.key[:, :, keys].expand(-1, self.query.shape[1], -1, -1)
-
     def hide(self, keys: Tensor) -> None:
         """Hide some keys from all queries, and show all others.
 
@@ -148,7 +145,6 @@ def head_runs(
     factors: Factors | None = None,
     *,
     positions: bool,
-    n_query: int | None = None,
 ) -> Iterator[HeadRun]:
     """Cut the heads of a layer into runs, none of which takes more memory than a few times `_RUN_BYTES`.
 
@@ -158,13 +154,11 @@ def head_runs(
         set_aside: Keys that the mean key does not count, boolean ``[key]``.
         factors: By what weights are multiplied before each row is divided by its sum.
         positions: Whether the position of each key is added up, too, in a column before these.
-        n_query: How many queries, the first ones; all of them when left out.
     """
     if layer.query is None or layer.key is None or layer.scaling is None:
         raise ValueError(no_vectors(layer))
     share = layer.num_heads // layer.num_key_value_heads
-    n_query = layer.n_query if n_query is None else n_query
-    head_dim = layer.query.shape[2]
+    n_query, head_dim = layer.query.shape[1:]
     width = _wide(head_dim + 1 + positions + columns.shape[1])
     beside = columns.new_zeros((layer.n_key, width - head_dim - 1))
     if positions:
@@ -176,9 +170,12 @@ def head_runs(
     # What differs from head to head gives each head keys of its own.
     own = len(added) > 1
     for heads in _cut(layer.num_heads, 1 if own else share, most):
-        groups, each = (len(heads), 1) if own else (-(-len(heads) // share), min(share, len(heads)))
-        used = torch.arange(groups, device=layer.device) + heads.start // (1 if own else share)
-        key = layer.key[used // share if own else used].float()
+        first, last = heads.start // share, (heads.stop - 1) // share + 1
+        key = layer.key[first:last].float()
+        if own:
+            used = torch.arange(heads.start, heads.stop, device=layer.device) // share
+            key = key[used - first]
+        groups, each = len(key), len(heads) // len(key)
         here = added[heads.start : heads.stop] if own else added.expand(groups, -1)
         centre = _mean_key(key, set_aside | (here <= HIDDEN))
         table = key.new_empty((groups, 1, layer.n_key, width))
@@ -186,10 +183,9 @@ def head_runs(
         table[:, 0, :, head_dim] = here
         table[..., head_dim + 1 :] = beside
         query = key.new_empty((groups, each, n_query, width))
-        some = layer.query[heads.start : heads.stop, :n_query].float()
-        torch.mul(
-            some.view(groups, each, n_query, head_dim), layer.scaling, out=query[..., :head_dim]
-        )
+        some = layer.query[heads.start : heads.stop].float()
+        some = some.reshape(groups, each, n_query, head_dim)
+        torch.mul(some, layer.scaling, out=query[..., :head_dim])
         query[..., head_dim] = 1.0
         query[..., head_dim + 1 :] = 0.0
         sinks = None

@@ -58,15 +58,9 @@ def attend(
         wide = -(-mask.shape[1] // MULTIPLE) * MULTIPLE
         padded = torch.nn.functional.pad(mask, (0, wide - mask.shape[1]))[:, : mask.shape[1]]
         bias = padded.expand(groups, heads, -1, -1)
-    sums, logs, *_ = torch.ops.aten._scaled_dot_product_efficient_attention(  # noqa: SLF001
-        query,
-        key,
-        value,
-        bias,
-        True,
-        0.0,
-        causal,
-        scale=1.0,
+    run = torch.ops.aten._scaled_dot_product_efficient_attention  # noqa: SLF001
+    sums, logs, *_ = run(
+        query, key, value, bias, compute_log_sumexp=True, is_causal=causal, scale=1.0
     )
     return sums, logs[..., :n_query]
 
