@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from attnwidget.analysis.fused_sums import FusedStream, why_dense
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.analysis.score_sums import NAMES, Patterns, Sums, VisibleKeyStats, row_scores
 from attnwidget.analysis.token_features import TokenFeatures
@@ -266,18 +267,22 @@ def score_slices(
 def _score(
     stream: Stream, features: TokenFeatures, scales: Sequence[Factors | None], measure: str
 ) -> Slices[StreamScores]:
-    visible = [VisibleKeys(layer, offset=features.offset) for layer in stream]
     means = [_RunningMeans(layer.num_heads) for layer in stream]
-    num_heads = max(layer.num_heads for layer in stream)
-    for queries in query_blocks(num_heads, features.n_query, features.n_key):
-        start, count = queries.indices[0], len(queries)
-        block = _QueryBlock(features, queries, seen_keys(stream, queries))
-        for place, layer in enumerate(stream):
-            work = _add(means[place], layer, visible[place], scales[place], block)
-            done = start + place * count / len(stream), start + (place + 1) * count / len(stream)
-            yield from share_of(
-                within(layer, work), done[0] / features.n_query, done[1] / features.n_query
-            )
+    dense = [
+        place
+        for place, layer in enumerate(stream)
+        if why_dense(layer, features, scales[place]) is not None
+    ]
+    fused = [place for place in range(len(stream)) if place not in dense]
+    sums = FusedStream(features)
+    for done, place in enumerate(fused):
+        work = sums.read(stream.layers[place], scales[place], means[place].add)
+        yield from share_of(
+            within(stream.layers[place], work), done / len(stream), (done + 1) / len(stream)
+        )
+    if dense:
+        some = [(stream.layers[place], means[place], scales[place]) for place in dense]
+        yield from share_of(_score_rows(some, features), len(fused) / len(stream), 1.0)
     layers = tuple(
         sums.finish(layer.layer, features) for layer, sums in zip(stream, means, strict=True)
     )
@@ -286,6 +291,25 @@ def _score(
         if name not in absent and not any(layer.rows[:, place].any() for layer in layers):
             absent[name] = _NOBODY
     return StreamScores(stream.name, layers, features.sink, measure, absent)
+
+
+def _score_rows(
+    layers: Sequence[tuple[Layer, _RunningMeans, Factors | None]], features: TokenFeatures
+) -> Slices[None]:
+    """Score layers whose whole rows of weights are needed."""
+    visible = [VisibleKeys(layer, offset=features.offset) for layer, _, _ in layers]
+    num_heads = max(layer.num_heads for layer, _, _ in layers)
+    for queries in query_blocks(num_heads, features.n_query, features.n_key):
+        start, count = queries.indices[0], len(queries)
+        block = _QueryBlock(
+            features, queries, seen_keys([layer for layer, _, _ in layers], queries)
+        )
+        for place, (layer, means, scales) in enumerate(layers):
+            work = _add(means, layer, visible[place], scales, block)
+            done = start + place * count / len(layers), start + (place + 1) * count / len(layers)
+            yield from share_of(
+                within(layer, work), done[0] / features.n_query, done[1] / features.n_query
+            )
 
 
 def _add(
@@ -305,7 +329,7 @@ def _add(
             weights.mul_(factors.of(part, every, block.queries))
             weights.div_(weights.sum(-1, keepdim=True).clamp(min=1e-30))
         sums = patterns.sums(weights, part.queries, part.keys)
-        means.add(part.heads, sums, visible, part.queries)
+        means.add(part.heads, sums, visible.part(part.heads, part.queries))
         yield part.heads.stop / layer.num_heads
 
 
@@ -344,21 +368,25 @@ class _RunningMeans:
         self._rows = np.zeros(shape)
         self._expected_rows = np.zeros(shape)
 
-    def add(self, heads: slice, sums: Sums, visible: VisibleKeyStats, rows: slice) -> None:
-        """Add the rows of a block."""
-        visible = visible.part(heads, rows)
+    def add(self, heads: slice, sums: Sums, visible: VisibleKeyStats) -> None:
+        """Add rows of some heads, and what keys these see."""
         total = sums.total.double()
         over = torch.stack([torch.ones_like(total[0]), total[1].clamp(min=1e-30)])
         values = row_scores(sums, over, visible.counts, visible.far)
         # Rows of NaN count: they make the score NaN.
-        enough = (~(total <= LEAST_LEFT))[..., None].expand_as(values).clone()
+        enough = ~(total <= LEAST_LEFT)
         # Shares of all the weight are defined even where there is none.
-        enough[0, :, :, : NAMES.index("local")] = True
-        valid = visible.valid & enough
-        self._values[:, heads] += _summed(values, valid)
-        self._rows[:, heads] += valid.sum(2).cpu().numpy()
-        self._expected[:, heads] += _summed(visible.expected, visible.valid)
-        self._expected_rows[:, heads] += visible.valid.sum(2).cpu().numpy()
+        shared = enough.clone()
+        shared[0] = True
+        for place, name in enumerate(NAMES):
+            valid = visible.valid.get(name)
+            if valid is None:
+                continue
+            counted = valid & (enough if name in {"local", "broad"} else shared)
+            self._values[:, heads, place] += _summed(values[name], counted)
+            self._rows[:, heads, place] += counted.sum(2).cpu().numpy()
+            self._expected[:, heads, place] += _summed(visible.expected[name], valid)
+            self._expected_rows[:, heads, place] += valid.sum(2).cpu().numpy()
 
     def finish(self, layer: int, features: TokenFeatures) -> LayerScores:
         """Return the means."""

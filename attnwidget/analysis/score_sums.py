@@ -170,14 +170,14 @@ class VisibleKeyStats:
     Attributes:
         counts: How many keys each query sees, ``[2, head or 1, query]``.
         far: Distance of the farthest of them, the same shape, or ``None`` where there is no distance.
-        valid: Which rows a score is read from, boolean ``[2, head or 1, query, score]``.
+        valid: Which rows each score is read from, boolean, the same shape; scores that no row has may be missing.
         expected: What even weights would score in them, float64, the same shape.
     """
 
     counts: Tensor
     far: Tensor | None
-    valid: Tensor
-    expected: Tensor
+    valid: dict[str, Tensor]
+    expected: dict[str, Tensor]
 
     @classmethod
     def of(cls, patterns: Patterns, seen: Tensor) -> VisibleKeyStats:
@@ -189,41 +189,49 @@ class VisibleKeyStats:
         """
         keys = slice(patterns.keys.start, patterns.keys.stop)
         sums = patterns.sums(seen.float(), slice(0, seen.shape[1]), keys)
-        counts = sums.total.double()
         far = None
         if patterns.distance is not None:
             outside = ~patterns.features.keys["sink"][keys].to(seen.device)
             both = torch.stack([seen, seen & outside])
             far = (both * patterns.distance).amax(-1).double()
+        readable = patterns.queries.take(patterns.features.counts, 0).to(seen.device)
+        return cls.of_counts(sums, far, readable)
+
+    @classmethod
+    def of_counts(cls, sums: Sums, far: Tensor | None, readable: Tensor) -> VisibleKeyStats:
+        """Compute them from numbers of keys.
+
+        Args:
+            sums: How many of the keys that each query sees each score is about, and how far these are.
+            far: Distance of the farthest of them, float64 ``[2, head or 1, query]``, or ``None`` where there is none.
+            readable: Queries that are no padding, boolean ``[query]``.
+        """
+        counts = sums.total.double()
         even = Sums(sums.total, sums.shares, sums.pairs, torch.zeros_like(sums.total))
         expected = row_scores(even, counts.clamp(min=1), counts, far)
-        expected[..., NAMES.index("broad")] = 1.0
-        readable = patterns.queries.take(patterns.features.counts, 0).to(seen.device) & (
-            counts >= 2
-        )
+        expected["broad"] = torch.ones_like(counts)
+        readable = readable & (counts >= 2)
         found = dict(zip(SHARES, sums.shares.unbind(1), strict=True))
         if far is not None:
             found |= dict(zip(PAIRS, sums.pairs.unbind(1), strict=False))
             found["local"] = far
         found["broad"] = counts
-        nothing = torch.zeros_like(counts)
-        valid = torch.stack([found.get(name, nothing) > 0 for name in NAMES], -1)
-        return cls(counts, far, valid & readable[..., None], expected)
+        valid = {name: (number > 0) & readable for name, number in found.items()}
+        return cls(counts, far, valid, expected)
 
     def part(self, heads: slice, rows: slice) -> VisibleKeyStats:
         """Return some heads and some queries of the block."""
         some = heads if self.counts.shape[1] > 1 else slice(None)
         far = None if self.far is None else self.far[:, some, rows]
-        return VisibleKeyStats(
-            self.counts[:, some, rows],
-            far,
-            self.valid[:, some, rows],
-            self.expected[:, some, rows],
+        valid, expected = (
+            {name: each[:, some, rows] for name, each in tensors.items()}
+            for tensors in (self.valid, self.expected)
         )
+        return VisibleKeyStats(self.counts[:, some, rows], far, valid, expected)
 
 
-def row_scores(sums: Sums, over: Tensor, counts: Tensor, far: Tensor | None) -> Tensor:
-    """Return the score of every row, float64 ``[2, head, query, score]``, undefined where it is not valid.
+def row_scores(sums: Sums, over: Tensor, counts: Tensor, far: Tensor | None) -> dict[str, Tensor]:
+    """Return the scores of every row by name, float64 ``[2, head, query]``, undefined where they are not valid.
 
     Args:
         sums: What was added up.
@@ -239,5 +247,4 @@ def row_scores(sums: Sums, over: Tensor, counts: Tensor, far: Tensor | None) -> 
         found |= dict(zip(PAIRS, shares.unbind(1), strict=True))
         found["local"] = 1 - pairs[:, len(PAIRS)] / total / far.clamp(min=1)
     found["broad"] = (sums.entropy.double() / total + total.log()) / counts.clamp(min=2).log()
-    nothing = torch.zeros_like(total)
-    return torch.stack([found.get(name, nothing) for name in NAMES], -1)
+    return found

@@ -335,13 +335,26 @@ def test_no_tensor_is_larger_than_the_block(what: str, dtype: torch.dtype) -> No
     assert largest.nbytes <= 4 * blockwise_scores.block_scores(torch.device("cpu"))
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
-def test_scoring_heads_holds_a_block_of_queries(dtype: torch.dtype) -> None:
-    layer = made(3000, 3000, groups=2, dtype=dtype, band=Band(causal=True))
-    positions = positions_from_tokens([f"token{place % 40}" for place in range(3000)])
+def largest_while_scoring(size: int, **fields: Any) -> int:
+    layer = made(size, size, groups=2, band=Band(causal=True), **fields)
+    positions = positions_from_tokens([f"token{place % 40}" for place in range(size)])
     with Largest() as largest:
         score_stream(Stream("s", (layer,), positions, positions))
-    assert largest.nbytes <= BlockSizes().row_bytes
+    return largest.nbytes
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_scoring_heads_row_by_row_holds_a_block_of_queries(dtype: torch.dtype) -> None:
+    assert largest_while_scoring(3000, dtype=dtype, softcap=9.0) <= BlockSizes().row_bytes
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+def test_scoring_heads_by_the_kernel_takes_memory_in_proportion_to_the_tokens(
+    dtype: torch.dtype,
+) -> None:
+    short, long = (largest_while_scoring(size, dtype=dtype) for size in (1500, 3000))
+    assert long <= 2.1 * short
+    assert long < 4 * 3000 * 3000 // 8  # one head's weights
 
 
 def test_a_computation_can_be_left_and_taken_up_again() -> None:
