@@ -72,15 +72,17 @@ class MeasuresOfHeads:
         }
 
     def _rows(self, measure: str, effects: Mapping[str, StreamEffects]) -> list[AgreementRow]:
-        return [
-            AgreementRow(name, layer, head, f"{layer}.{head}", float(value), -float(effect))
-            for name, stream in effects.items()
-            for at, layer in enumerate(stream.layers)
-            for head, (value, effect) in enumerate(
-                zip(self._sums.get((name, layer), {}).get(measure, ()), stream.effect[at])
-            )
-            if not np.isnan(effect)
-        ]
+        found = []
+        for name, stream in effects.items():
+            for at, layer in enumerate(stream.layers):
+                sums = self._sums.get((name, layer), {}).get(measure, np.empty(0))
+                for head, value in enumerate(sums.tolist()):
+                    lost = -float(stream.effect[at, head])
+                    if not math.isnan(lost):
+                        found.append(
+                            AgreementRow(name, layer, head, f"{layer}.{head}", value, lost)
+                        )
+        return found
 
 
 def _sums(layer: Layer) -> dict[str, Array]:

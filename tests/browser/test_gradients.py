@@ -78,7 +78,7 @@ def test_how_far_they_agree_with_exact_effects_is_found_by_a_button_and_stays_in
     widget.screenshot("agreement-unknown")
     line.get_by_role("button", name="compare").click()
     agreement = "aw.attribute(model, view.text, tokenizer, metric='purred').agreement()"
-    number = notebook.value(f"f'{{{agreement}.rank_correlation:.2f}}'")
+    number = notebook.value(f"format({agreement}.rank_correlation, '.2f')")
     said = f"agrees with exact effects: {number} over 16 heads; the head that matters most is 3.3, not 3.1"
     expect(line).to_have_text(said)
     expect(line.get_by_role("button")).to_have_count(0)
