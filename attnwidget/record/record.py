@@ -35,6 +35,7 @@ class Record:
         edits: What was done to the model while it was recorded, each as the call that says so
             (``ablate(heads=[(3, 3)])``); nothing where it ran as it is.
         metric: What the gradients in its layers are of, such as ``log p(“purred”)``; ``None`` where it has none.
+        no_gradients: Why there are no gradients, where some were asked for; files do not keep it.
         predictions: What the model would predict after each of its layers, where that was asked for; files do not keep it.
     """
 
@@ -48,6 +49,7 @@ class Record:
     edits: tuple[str, ...] = ()
     metric: str | None = None
     predictions: LayerPredictions | None = None
+    no_gradients: str | None = None
 
     def __post_init__(self) -> None:
         """Check and freeze the streams.
@@ -76,7 +78,7 @@ class Record:
         # The read-only mapping cannot be copied or pickled itself.
         parts = (self.model_name, dict(self.streams), self.text, self.next_tokens, self.media)
         runs = (self.passes, self.which, self.edits, self.metric)
-        return type(self), (*parts, *runs, self.predictions)
+        return type(self), (*parts, *runs, self.predictions, self.no_gradients)
 
     def __len__(self) -> int:
         return len(self.streams)

@@ -85,7 +85,7 @@ def test_how_far_they_agree_with_exact_effects_is_found_by_a_button_and_stays_in
     notebook.rest(widget)
     widget.screenshot("agreement")
     svg = headless(notebook, tmp_path / "agreement.svg")
-    assert said in svg
+    assert said.encode() in svg
     assert svg == saved_by_button(widget)
     notebook.execute("view.measure = 'weights'")
     expect(line).to_have_count(0)

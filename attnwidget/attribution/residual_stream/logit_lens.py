@@ -87,9 +87,10 @@ def captured_with_lens(
     tokenizer: Any = None,
     *,
     interventions: Edits | None = None,
+    metric: Any = None,
     **options: Any,
 ) -> Attention:
-    """Record as `capture`, and keep in the record what each layer would predict.
+    """Record as `capture`, with the gradients of a metric too, and keep in the record what each layer would predict.
 
     Raises:
         ValueError: As `capture`, as `logit_lens`, or if it is the input as a whole that the model says something of.
@@ -98,7 +99,10 @@ def captured_with_lens(
 
     edits = Edits() if interventions is None else interventions
     check_numbers(model)
-    with others_set_aside(), _running(model, inputs, tokenizer, edits, options) as ran:
+    with (
+        others_set_aside(),
+        _running(model, inputs, tokenizer, edits, options, metric=metric) as ran,
+    ):
         predictions = lens_of(ran, _KEPT).for_record()
     if predictions is None:
         msg = (
@@ -111,17 +115,29 @@ def captured_with_lens(
 
 @contextmanager
 def _running(
-    model: nn.Module, inputs: Any, tokenizer: Any, edits: Edits, options: dict[str, Any]
+    model: nn.Module,
+    inputs: Any,
+    tokenizer: Any,
+    edits: Edits,
+    options: dict[str, Any],
+    *,
+    metric: Any = None,
 ) -> Iterator[Ran]:
-    """Run the model, record it, and leave the edits in force inside the block."""
+    """Run the model, record it, with the gradients of a metric too, and leave the edits in force inside the block."""
     from attnwidget.capture.edited_runs import editing, run_edited, with_sources  # noqa: PLC0415
     from attnwidget.capture.edits.resolve import with_positions  # noqa: PLC0415
     from attnwidget.capture.forward import run_recorded  # noqa: PLC0415
+    from attnwidget.metrics.gradients import run_with_gradients  # noqa: PLC0415
 
+    def run(inputs: Any, **more: Any) -> Ran:
+        if not edits:
+            return run_recorded(model, inputs, tokenizer, **options, **more)
+        return run_edited(model, edits, tokenizer, inputs, {**options, **more})
+
+    ran = run(inputs) if metric is None else run_with_gradients(run, inputs, metric, -1)
     if not edits:
-        yield run_recorded(model, inputs, tokenizer, **options)
+        yield ran
         return
-    ran = run_edited(model, edits, tokenizer, inputs, dict(options))
     read = with_positions(with_sources(model, edits, ran.tokenizer), ran.record)
     with editing(model, read):
         yield ran
@@ -213,7 +229,7 @@ def _replayed(ran: Ran, stack: Stack, state: Tensor) -> Any:
 
 def _light(ran: Ran, reading: Reading, stack: Stack) -> tuple[Ran, Reading, Stack]:
     """Return these without the logits of all positions; those of the one that is read tell how a token is spelled."""
-    logits = _raw_logits(ran.output)
+    logits = _raw_logits(ran.output).detach()  # gradients are not asked for any more
     if reading.at is not None:
         logits = logits[:, reading.at : reading.at + 1].clone()
         reading = replace(reading, at=0)
