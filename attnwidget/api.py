@@ -21,7 +21,7 @@ from attnwidget.serve.selection_parts import STATE
 from attnwidget.surveys.run import survey
 from attnwidget.surveys.survey import Survey
 from attnwidget.widget.bertviz_calls import no_show, shown_weights
-from attnwidget.widget.recipe import Recipe
+from attnwidget.widget.recipe import Recipe, record_for_view
 from attnwidget.widget.widget import AttentionWidget
 
 if TYPE_CHECKING:
@@ -92,7 +92,8 @@ def view(
             - ``lens``: of a model, whether what it would predict after each of its layers stands under the tokens, as
               `logit_lens` finds it; the model runs once more for each layer, without its layers.
             - ``metric``: of a model, what its record keeps the gradients of, such as ``"purred"``, as for `capture`, for the
-              measures ``"gradient"`` and ``"relevance"``. A token or label, or two, is also what edits are measured by, ``view.metric``.
+              measures ``"gradient"`` and ``"relevance"``. A token or label, or two, is also what edits are measured by, ``view.metric``;
+              a pair of answers of several tokens, which takes two passes, is measured so and has no gradients.
 
             For a model also what `capture` takes (``target``, ``tokens``, ``batch``, ``streams``, ``layers``, ``store``,
             ``exact``, ``device``, and what the model's forward takes); ``layers`` are then those that are recorded, and another
@@ -250,15 +251,9 @@ def _shown(
     check_options(
         model, options, (*STATE, "groups", *template_options(model, inputs, tokenizer, options))
     )
-    if lens and asked:
-        message = (
-            "lens=True and metric= are records of different runs: leave one out, and call attnwidget.logit_lens(model, "
-            "inputs, tokenizer) for what each layer says."
-        )
-        raise ValueError(message)
     call = call_of_model(inputs, tokenizer, {**options, **asked, **more})
     record = captured_with_lens if lens else capture
-    attention = record(model, inputs, tokenizer, **options, **asked)
+    attention = record_for_view(record, model, inputs, tokenizer, options, asked=asked)
     is_text = attention.text is not None
     recipe = Recipe(model, inputs, tokenizer, options, is_text=is_text, lens=lens, metric=metric)
     widget = AttentionWidget(attention, _call=call, made_with=recipe, **state)

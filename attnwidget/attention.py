@@ -58,6 +58,8 @@ class Attention(Exports, Grouped):
         edits: What was done to the model while it was recorded, each as the call that says so
             (``ablate(heads=[(3, 3)])``); nothing where it ran as it is.
         metric: What the gradients in its layers are of, such as ``log p(“purred”)``; ``None`` where it has none.
+        hidden_states: The residual stream after each layer, where ``capture(…, hidden_states=True)`` kept it; files and
+            copies do not.
     """
 
     @classmethod
@@ -258,6 +260,34 @@ class Attention(Exports, Grouped):
         """
         return words.words(self)
 
+    def logit_lens(self, *, top: int = 5) -> Any:
+        """Say what each layer would predict, from the hidden states that the record keeps; see `attnwidget.logit_lens`.
+
+        Args:
+            top: How many of the likeliest choices are kept of each layer and position.
+
+        Returns:
+            The `LogitLens` that ``attnwidget.logit_lens`` returns of the same run.
+
+        Raises:
+            ValueError: If the record keeps no hidden states: it was captured without, or read from a file, or copied.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> text = "the cat sat on the mat because it"
+            >>> attention = aw.capture(model, text, tokenizer, hidden_states=True)
+            >>> attention.logit_lens().predicted[3, -1]
+            'was'
+        """
+        if self.hidden_states is None:
+            message = (
+                "this record keeps no hidden states, which files and copies never do: call "
+                "attnwidget.capture(model, inputs, tokenizer, hidden_states=True).logit_lens(), or "
+                "attnwidget.logit_lens(model, inputs, tokenizer)."
+            )
+            raise ValueError(message)
+        return self.hidden_states.lens(top)
+
     def rollout(
         self, stream: str | None = None, *, layer: Layers = None, layers: Layers = None
     ) -> NDArray[np.float32]:
@@ -436,8 +466,9 @@ class Attention(Exports, Grouped):
     def save(self, path: str | os.PathLike[str], **options: Unpack[FileOptions]) -> Path:
         """Write the record, a figure or a page of it: the ending of the path says which.
 
-        ``.safetensors`` (or no ending) is the record itself, which `attnwidget.load` reads back exactly. ``.svg``,
-        ``.pdf`` and ``.png`` are what `figure` draws, ``.html`` is the widget over a snapshot, as `view` shows it.
+        ``.safetensors`` (or no ending) is the record itself, which `attnwidget.load` reads back exactly, but for its
+        hidden states. ``.svg``, ``.pdf`` and ``.png`` are what `figure` draws, ``.html`` is the widget over a snapshot, as
+        `view` shows it.
 
         Args:
             path: File to write; an existing one is replaced.

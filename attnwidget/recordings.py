@@ -16,7 +16,7 @@ from attnwidget.capture.taps.listeners import others_set_aside
 from attnwidget.capture.taps.transforms import outside_transforms
 from attnwidget.compute.layer_tensors import check_exact
 from attnwidget.edits.edits import check_edits
-from attnwidget.record import storage
+from attnwidget.record import storage, viewers
 from attnwidget.record.from_weights import record_from_weights
 from attnwidget.record.vocabulary import either
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from attnwidget.compute.layer_tensors import Exact
     from attnwidget.edits.edits import Edits
     from attnwidget.record.from_weights import Tokens
+    from attnwidget.record.hidden_states import HiddenStates
     from attnwidget.record.layer_predictions import LayerPredictions
     from attnwidget.record.media import Medium
     from attnwidget.record.next_tokens import NextTokens
@@ -118,6 +119,16 @@ class Recording(Attention):
     def predictions(self) -> LayerPredictions | None:
         """What each layer would predict; not recorded here."""
         return self.attention.predictions
+
+    @property
+    def no_gradients(self) -> str | None:
+        """Why there are no gradients that were asked for; none are asked for here."""
+        return self.attention.no_gradients
+
+    @property
+    def hidden_states(self) -> HiddenStates | None:
+        """The residual stream after each layer; not kept here."""
+        return self.attention.hidden_states
 
     def __repr__(self) -> str:
         """Show the record, or that there is none yet."""
@@ -274,6 +285,7 @@ def capture(
     interventions: Edits | None = None,
     metric: Any = None,
     metric_position: int = -1,
+    hidden_states: Any = False,
     **forward_kwargs: Any,
 ) -> Attention:
     """Run the model once and record its attention.
@@ -329,6 +341,9 @@ def capture(
             the queries, and no ``n × n`` matrix. Costs about one pass more. No parameter gets a gradient. An answer of
             several tokens is read after the input, and is part of the record.
         metric_position: The position whose output the metric reads, negative from the end.
+        hidden_states: Whether the record keeps what the residual stream was after each layer, and the model, so that
+            ``attention.logit_lens()`` says what each layer would predict; the model runs once more for it. Anything but True
+            and False is passed on to the model.
         **forward_kwargs: Passed on to the model. With chat messages also what the chat template takes, such as
             ``add_generation_prompt``, ``continue_final_message``, ``tools``, ``chat_template`` or ``enable_thinking``.
 
@@ -351,6 +366,8 @@ def capture(
     from attnwidget.capture.forward import check_numbers, run_recorded  # noqa: PLC0415
 
     check_numbers(model)
+    if not isinstance(hidden_states, bool):
+        forward_kwargs["hidden_states"] = hidden_states
     given = inputs, target, forward_kwargs
     with (
         others_set_aside(),  # some models are asked for a target before they are recorded
@@ -380,10 +397,17 @@ def capture(
             return run_edited(model, edits, tokenizer, inputs, {**given_options, **more})
 
         if metric is None:
-            return Attention.of(run(plain_inputs).record)
-        from attnwidget.metrics.gradients import run_with_gradients  # noqa: PLC0415
+            ran = run(plain_inputs)
+        else:
+            from attnwidget.metrics.gradients import run_with_gradients  # noqa: PLC0415
 
-        return Attention.of(run_with_gradients(run, plain_inputs, metric, metric_position).record)
+            ran = run_with_gradients(run, plain_inputs, metric, metric_position)
+        if hidden_states is not True:
+            return Attention.of(ran.record)
+        from attnwidget.capture.edited_runs import editing_again  # noqa: PLC0415
+
+        with editing_again(model, edits, ran):
+            return Attention.of(viewers.make(ran.record, "hidden states", ran))
 
 
 def from_weights(

@@ -71,6 +71,17 @@ class Agreement:
         return rank_correlation(*self._compared())
 
     @property
+    def matters_most(self) -> AgreementRow:
+        """The one without which the metric changes most."""
+        return self.rows[int(np.abs(self._compared()[1]).argmax())]
+
+    @property
+    def ranked_first(self) -> AgreementRow:
+        """The one with the largest number; where several have it, the one without which the metric changes most of them."""
+        given, lost = (np.abs(one) for one in self._compared())
+        return self.rows[int(np.where(given == given.max(), lost, -1.0).argmax())]
+
+    @property
     def first(self) -> bool:
         """Whether the one without which the metric changes most is the one with the largest number."""
         given, lost = (np.abs(one) for one in self._compared())

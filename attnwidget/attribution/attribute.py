@@ -52,7 +52,7 @@ def attribute(
     - ``"integrated"``: integrated gradients over the attention of each layer (Hao et al. 2021);
     - ``"chefer"``: relevance of tokens, ``R ← R + E_h[(w ⊙ ∂m/∂w)⁺] R``, of encoder-decoders too (Chefer et al. 2021);
     - ``"rollout"``: attention rollout (Abnar & Zuidema 2020), of tokens;
-    - ``"occlusion"``: what the metric loses when nothing attends to a token: exact, a pass for each token;
+    - ``"occlusion"``: what the metric loses when nothing attends to a token: exact, by a pass for each token or several in one;
     - ``"direct"``: what each head adds to the logit by itself, through the residual stream alone (direct logit attribution);
       `Attribution.direct` has the other parts too, and which tokens a head promotes.
 

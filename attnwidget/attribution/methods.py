@@ -110,7 +110,7 @@ _ALL = (
         "What does the metric lose when nothing attends to a token, in any layer?",
         "token m − m(all links to it cut, the rest of each row made to add up again); exact",
         _ZEILER,
-        "one pass forward for each token",
+        "one pass forward for each token; several tokens in one where that proves right",
         ("tokens",),
         signed=True,
         gradients=False,

@@ -1,4 +1,4 @@
-"""What a metric loses without each token, or each head: exact, a pass of the model for each."""
+"""What a metric loses without each token, or each head: exact, by a pass of the model for each, or several in one."""
 
 from __future__ import annotations
 
@@ -7,12 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attnwidget.edits.ablation import Ablation
-from attnwidget.edits.cut import Cut
 from attnwidget.edits.edits import Edits
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
     from attnwidget.attribution.runs import ExactRuns
@@ -20,7 +17,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["lost_without_head", "lost_without_token", "sequences", "tokens_lost"]
+__all__ = ["lost_without_head", "sequences", "tokens_lost"]
 
 
 def sequences(record: Record) -> dict[str, tuple[str, ...]]:
@@ -45,27 +42,9 @@ def tokens_lost(runs: ExactRuns) -> dict[str, Array]:
     """
     record = runs.clean.record
     return {
-        name: np.array(
-            [
-                lost_without_token(runs, streams, key)
-                for key in range(len(record[name].key_positions))
-            ]
-        )
+        name: np.array(runs.lost_keys(range(len(record[name].key_positions)), streams))
         for name, streams in sequences(record).items()
     }
-
-
-def lost_without_token(runs: ExactRuns, streams: Sequence[str], key: int) -> float:
-    """Return what the metric loses when no head of some streams attends to a position.
-
-    Raises:
-        ValueError: If links of the model cannot be cut.
-    """
-    cuts = (
-        Cut.of(None, key, heads=None, layers=None, stream=name, renormalise=True)
-        for name in streams
-    )
-    return runs.lost(Edits(tuple(cuts)))
 
 
 def lost_without_head(runs: ExactRuns, stream: str, layer: int, head: int) -> float:

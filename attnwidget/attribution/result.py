@@ -322,27 +322,28 @@ def _lost(call: Call, rows: list[_Row], *, every: bool) -> list[float]:
     """Return what the metric loses without each of some heads or tokens, NaN where the model cannot be run without."""
     from attnwidget.attribution.occlusion import (  # noqa: PLC0415  brings transformers
         lost_without_head,
-        lost_without_token,
         sequences,
     )
 
     if every and rows[0][1] is not None:
         return _lost_without_all(call, rows)
-    found = []
+    # A token of the answer is one that the model is not given here.
+    found = [float("nan")] * len(rows)
+    tokens: dict[tuple[str, ...], list[int]] = {}
     with call.exact() as runs:
         record = runs.clean.record
         groups = sequences(record)
-        for name, layer, number, _, _ in rows:
+        for at, (name, layer, number, _, _) in enumerate(rows):
             if layer is not None:
-                found.append(lost_without_head(runs, name, layer, number))
-            elif number >= len(record[name].key_positions):
-                found.append(
-                    float("nan")
-                )  # a token of the answer, which the model is not given here
-            else:
+                found[at] = lost_without_head(runs, name, layer, number)
+            elif number < len(record[name].key_positions):
                 # Of a stream that shares its keys with others, those of the sequence.
                 streams = next(each for each in groups.values() if name in each)
-                found.append(lost_without_token(runs, streams, number))
+                tokens.setdefault(streams, []).append(at)
+        for streams, places in tokens.items():
+            lost = runs.lost_keys([rows[at][2] for at in places], streams)
+            for at, one in zip(places, lost, strict=True):
+                found[at] = one
     return found
 
 

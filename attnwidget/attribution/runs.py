@@ -12,18 +12,20 @@ from attnwidget.capture.architecture.uncompiled import running_uncompiled
 from attnwidget.capture.edited_runs import edited_by, prepare_edits
 from attnwidget.capture.forward import check_numbers, run_recorded
 from attnwidget.capture.taps.listeners import others_set_aside
-from attnwidget.edits.edits import Edits
+from attnwidget.intervene.passes import Passes, Proofs
 from attnwidget.intervene.random_state import same_random_numbers
+from attnwidget.intervene.sweep import AT_ONCE
 from attnwidget.metrics.gradients import run_with_gradients
 from attnwidget.metrics.metrics import make_metric
 from attnwidget.metrics.outputs import read_output
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import nn
 
     from attnwidget.capture.forward import Ran
+    from attnwidget.edits.edits import Edits
     from attnwidget.metrics.metrics import Metric
 
 __all__ = ["Call", "ExactRuns"]
@@ -115,17 +117,15 @@ class ExactRuns:
         clean: The run without an edit.
         metric: What is measured.
         value: The metric without an edit.
-        noise: How far it was from that in another run without an edit.
     """
 
     def __init__(
         self, model: nn.Module, clean: Ran, metric: Metric, restart: Callable[[], None]
     ) -> None:
-        """Measure the metric twice without an edit."""
+        """Measure the metric without an edit, once more than the clean run has."""
         self.clean, self.metric = clean, metric
-        self._model, self._restart = model, restart
-        self.value = self._measured(Edits())
-        self.noise = abs(self._measured(Edits()) - self.value)
+        self._passes = Passes(model, clean, metric, restart, proofs=Proofs(), at_once=AT_ONCE)
+        self.value = self._passes.value
 
     def lost(self, edits: Edits) -> float:
         """Return how much larger the metric is without an edit than under it; 0 where runs without any differ as much.
@@ -134,14 +134,30 @@ class ExactRuns:
             ValueError: If it cannot be made.
             RuntimeError: If a head was not edited.
         """
-        change = self.value - self._measured(edits)
-        return 0.0 if abs(change) <= self.noise else change
+        return self._change(self._passes.under(edits))
 
-    def _measured(self, edits: Edits) -> float:
-        self._restart()
-        editor = prepare_edits(self._model, edits)
-        with torch.no_grad(), edited_by(editor, self._model):
-            return float(self.metric.measure(self.clean))
+    def lost_keys(self, keys: Sequence[int], streams: Sequence[str]) -> list[float]:
+        """Return how much larger the metric is than with each of some keys hidden, several in one pass where that proves right.
+
+        Args:
+            keys: Positions of keys.
+            streams: The streams, which share their keys, in all of whose layers no query attends to the key.
+
+        Raises:
+            ValueError: If links of the model cannot be cut.
+        """
+        values: list[float] = []
+        for start in range(0, len(keys), self._passes.most):
+            some = keys[start : start + self._passes.most]
+            found: dict[int, float] = {}
+            for values_of, _ in self._passes.hidden(some, streams):
+                found |= values_of
+            values += [found[at] for at in range(len(some))]
+        return [self._change(value) for value in values]
+
+    def _change(self, value: float) -> float:
+        change = self.value - value
+        return 0.0 if abs(change) <= self._passes.noise else change
 
 
 class GatedRuns:

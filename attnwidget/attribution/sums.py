@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     Array = NDArray[np.float64]
 
-__all__ = ["key_sums", "positive_rows", "stacked"]
+__all__ = ["key_sums", "positive_rows", "positive_sums", "stacked"]
 
 
 def key_sums(layer: Layer) -> Array:
@@ -69,6 +69,26 @@ def positive_rows(layer: Layer) -> Iterator[tuple[slice, Tensor]]:
                 links = block.weights.mul_(gradients[block.heads, rows] @ own.mT)
                 found[block.queries, block.keys] += links.clamp_(min=0).sum(0)
         yield slice(start, start + len(queries)), found.div_(layer.num_heads).cpu()
+
+
+def positive_sums(layer: Layer) -> Array:
+    """Return ``Σ_ij (w_ij ∂m/∂w_ij)⁺`` of each head, float64 ``[head]``.
+
+    Args:
+        layer: A layer with the gradients of its outputs.
+
+    Raises:
+        ValueError: If it has none.
+    """
+    gradients, values = _vectors(layer)
+    found = torch.zeros(layer.num_heads, dtype=torch.float64, device=layer.device)
+    with exact(layer):
+        for queries in query_blocks(layer.num_heads, layer.n_query, layer.n_key):
+            for block, rows in _blocks(layer, queries):
+                own = values[_groups(layer, block.heads), block.keys].float()
+                links = block.weights.mul_(gradients[block.heads, rows] @ own.mT)
+                found[block.heads] += links.clamp_(min=0).sum((1, 2), dtype=torch.float64)
+    return found.cpu().numpy()
 
 
 def stacked(stream: Stream, rows: list[Array]) -> Array:

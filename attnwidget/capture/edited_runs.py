@@ -65,6 +65,25 @@ def editing(model: nn.Module, edits: Edits, said: Edits | None = None) -> Iterat
 
 
 @contextmanager
+def editing_again(model: nn.Module, edits: Edits | None, ran: Ran) -> Iterator[None]:
+    """Edit whatever calls ``model`` inside the block as a run of it was edited.
+
+    Args:
+        model: The model.
+        edits: The edit of that run, as the caller said it; nothing where there was none.
+        ran: The run.
+
+    Raises:
+        ValueError, RuntimeError: As `editing`.
+    """
+    if not edits:
+        yield
+        return
+    with editing(model, with_positions(with_sources(model, edits, ran.tokenizer), ran.record)):
+        yield
+
+
+@contextmanager
 def edited_by(editor: Editor, model: nn.Module) -> Iterator[None]:
     """Have an editor edit whatever calls ``model`` inside the block."""
     with running_uncompiled(model):

@@ -386,10 +386,8 @@ def sampled_rows(num_queries: int, size: int, most: int) -> tuple[list[int], lis
     groups = adaptive_bins(len(parts), min(len(parts), most))
     queries = [_middle(parts[_middle(group)]) for group in groups]
     # Neighbouring bins may share a row: it shows the query that is nearest.
-    middles = [_middle(part) for part in parts]
-    shown = [
-        min(range(len(queries)), key=lambda at, row=row: abs(queries[at] - row)) for row in middles
-    ]
+    places = range(len(queries))
+    shown = [min((abs(queries[at] - _middle(part)), at) for at in places)[1] for part in parts]
     return queries, shown
 
 

@@ -1,4 +1,4 @@
-"""`Passes`: run a model without each of some heads, or links, of a layer, as few times as it can be done and proves right."""
+"""`Passes`: run a model without each of some heads, links or tokens, as few times as it can be done and proves right."""
 
 from __future__ import annotations
 
@@ -11,8 +11,10 @@ import torch
 
 from attnwidget.capture.architecture.wrappers import unwrapped
 from attnwidget.capture.edited_runs import edited_by, prepare_edits
+from attnwidget.capture.edits.key_rows import KeyRowsEditor
 from attnwidget.capture.edits.link_rows import LinkRowsEditor
 from attnwidget.capture.edits.rows import RowsEditor, RowsNotEditedError
+from attnwidget.edits.cut import Cut
 from attnwidget.edits.edits import Edits
 from attnwidget.intervene.rows import alike, close, one_row, repeated, size_of
 
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from attnwidget.capture.edits.resolve import EditedLayer
     from attnwidget.capture.forward import Ran
     from attnwidget.edits.ablation import Ablation
-    from attnwidget.edits.cut import Cut
     from attnwidget.metrics.metrics import Metric
 
     _Kind = tuple["Way", str, type, type]
@@ -41,6 +42,8 @@ _MOST_BYTES = 2**30  # of what is returned for all rows of a batch together
 
 class Proofs:
     """Which ways have proved right, or wrong, for a model: for the modules of one class in one stream, and a kind of edit, each.
+
+    Of edits in all layers the class is that of the model.
 
     Attributes:
         right: Those where a head came out as in a pass of its own.
@@ -60,6 +63,8 @@ class Passes:
 
     - ``"grown"``: the batch has one row as far as the layer's output projection, and there becomes one of several;
     - ``"batched"``: it has several rows from the start.
+
+    Tokens that are hidden in all layers can be batched alone.
 
     A row is believed when that without an edit is the clean run, and when, the first time that a kind of layer is run, one
     head is that of a pass of its own, both to 1e-5 of the numbers that the model returns. Else the next way is tried, at
@@ -142,42 +147,77 @@ class Passes:
         Raises:
             NotEditableError, NotEditedError: If they cannot be applied.
         """
-        layer = self._layer(parts)
+        layer = _layer(self._model, parts)
+        edits = [Edits((part,)) for part in parts]
         if len(parts) > 1 and self._clean.kwargs.get("past_key_values") is None:
             for way in WAYS[:2]:
                 kind = way, layer.stream, type(layer.module), type(parts[0])
                 if kind in self._proofs.wrong:
                     continue
-                try:
-                    values = self._in_rows(kind, parts)
-                except Exception as error:  # noqa: BLE001  models raise what they like about their batch
-                    _log.debug("%s of %s: %s", way, layer.place.path, error)
-                    self._proofs.wrong.add(kind)
-                    continue
-                yield dict(enumerate(values)), way
+                values = self._tried(kind, _of_a_layer(self._model, parts, kind[0]), edits)
+                if values is not None:
+                    yield dict(enumerate(values)), way
+                    return
+        for at, edit in enumerate(edits):
+            yield {at: self.under(edit)}, "one by one"
+
+    def hidden(
+        self, keys: Sequence[int], streams: Sequence[str]
+    ) -> Iterator[tuple[dict[int, float], Way]]:
+        """Yield the metric with each of some keys hidden from all queries in all layers, by its place, and how that was done.
+
+        Args:
+            keys: Positions of keys, at most `most`.
+            streams: The streams, which share their keys.
+
+        Raises:
+            NotEditableError, NotEditedError: If links of the model cannot be cut.
+        """
+        edits = [
+            Edits(tuple(Cut.of(None, key, heads=None, layers=None, stream=name, renormalise=True) for name in streams))
+            for key in keys
+        ]  # fmt: skip
+        inner = unwrapped(self._model)
+        kind: _Kind = "batched", streams[0], type(inner), Cut
+        several = len(keys) > 1 and self._clean.kwargs.get("past_key_values") is None
+        if several and kind not in self._proofs.wrong:
+
+            def editor() -> Editor:
+                return KeyRowsEditor(inner, prepare_edits(self._model, edits[0]).layers, keys)
+
+            values = self._tried(kind, editor, edits)
+            if values is not None:
+                yield dict(enumerate(values)), kind[0]
                 return
-        for at, part in enumerate(parts):
-            yield {at: self.under(Edits((part,)))}, "one by one"
+        for at, edit in enumerate(edits):
+            yield {at: self.under(edit)}, "one by one"
+
+    def _tried(
+        self, kind: _Kind, editor: Callable[[], Editor], edits: Sequence[Edits]
+    ) -> list[float] | None:
+        """Return the metric under each edit, from one pass; ``None`` where that cannot be done, or proves wrong."""
+        try:
+            return self._in_rows(kind, editor, edits)
+        except Exception as error:  # noqa: BLE001  models raise what they like about their batch
+            _log.debug("%s of %s: %s", kind[0], kind[2].__name__, error)
+            self._proofs.wrong.add(kind)
+            return None
 
     def under(self, edits: Edits) -> float:
         """Return the metric under an edit, from passes of its own."""
         with self._whole():
             return self._measured(self.alone(edits))
 
-    def _in_rows(self, kind: _Kind, parts: Sequence[Ablation | Cut]) -> list[float]:
-        """Return the metric under each edit, from one pass.
+    def _in_rows(
+        self, kind: _Kind, editor: Callable[[], Editor], edits: Sequence[Edits]
+    ) -> list[float]:
+        """Return the metric under each edit, from one pass under an editor of all of them, each in a row of its own.
 
         Raises:
             Exception: What the model raises, or if what it returns is not what it must be.
         """
-        rows, grow = len(parts) + 1, kind[0] == "grown"
-
-        def editor() -> Editor:
-            layer = self._layer(parts)
-            made = LinkRowsEditor if layer.changes else RowsEditor
-            return made(unwrapped(self._model), layer, grow=grow)
-
-        outputs = self._run(editor, rows=1 if grow else rows)
+        rows = len(edits) + 1
+        outputs = self._run(editor, rows=1 if kind[0] == "grown" else rows)
         each = [
             [one_row(one, clean, row, rows) for one, clean in zip(outputs, self._outputs, strict=True)]
             for row in range(rows)
@@ -187,14 +227,14 @@ class Passes:
             msg = "the row without an edit is not the clean run"
             raise RowsNotEditedError(msg)
         if kind not in self._proofs.right:
-            self._prove(kind, parts, each, values)
+            self._prove(kind, edits, each, values)
         self.noise = max(self.noise, abs(values[0] - self.value))
         return values[1:]
 
     def _prove(
         self,
         kind: _Kind,
-        parts: Sequence[Ablation | Cut],
+        edits: Sequence[Edits],
         each: list[list[Any]],
         values: list[float],
     ) -> None:
@@ -204,16 +244,12 @@ class Passes:
             RowsNotEditedError: If they are not the same.
         """
         row = max(range(1, len(values)), key=lambda row: abs(values[row] - values[0]))
-        alone = self.alone(Edits(tuple(parts[row - 1 : row])))
+        alone = self.alone(edits[row - 1])
         if not alike(each[row], alone) or not close(values[row], self._measured(alone)):
             msg = "an edit is not what it is in a pass of its own"
             raise RowsNotEditedError(msg)
         if not alike(alone, self._outputs):  # else it proves little: any edit would do
             self._proofs.right.add(kind)
-
-    def _layer(self, parts: Sequence[Ablation | Cut]) -> EditedLayer:
-        (layer,) = prepare_edits(self._model, Edits(tuple(parts))).layers
-        return layer
 
     def _measured(self, outputs: list[Any]) -> float:
         with torch.no_grad():
@@ -241,3 +277,21 @@ class Passes:
             with torch.no_grad(), edited_by(editor(), self._model):
                 outputs.append(self._clean.model(*args, **given))
         return outputs
+
+
+def _layer(model: nn.Module, parts: Sequence[Ablation | Cut]) -> EditedLayer:
+    (layer,) = prepare_edits(model, Edits(tuple(parts))).layers
+    return layer
+
+
+def _of_a_layer(
+    model: nn.Module, parts: Sequence[Ablation | Cut], way: Way
+) -> Callable[[], Editor]:
+    """Return what makes an editor of edits of one layer, each in a row of its own."""
+
+    def editor() -> Editor:
+        layer = _layer(model, parts)
+        made = LinkRowsEditor if layer.changes else RowsEditor
+        return made(unwrapped(model), layer, grow=way == "grown")
+
+    return editor

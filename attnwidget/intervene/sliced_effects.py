@@ -34,6 +34,7 @@ class SlicedEffects:
         position: The position that chooses, counted without padding; None where the whole input does.
         streams: The effects found so far, by stream.
         notes: Why some heads have no effect.
+        of_gradients: Whether metric and position are those that the record has the gradients of.
     """
 
     def __init__(self, how: How, source: Any) -> None:
@@ -48,6 +49,7 @@ class SlicedEffects:
         self.position: int | None = None
         self.streams: Mapping[str, StreamEffects] = {}
         self.notes: list[str] = []
+        self.of_gradients = False
         self._value = float("nan")
         self._noise = 0.0
         self._ways: Mapping[str, int] = {}
@@ -86,7 +88,7 @@ class SlicedEffects:
         """
         from attnwidget.capture.forward import check_numbers, run_recorded  # noqa: PLC0415
         from attnwidget.intervene.sweep import Sweep  # noqa: PLC0415
-        from attnwidget.metrics.outputs import counted  # noqa: PLC0415
+        from attnwidget.metrics.outputs import counted, read_output  # noqa: PLC0415
 
         model, inputs, tokenizer, options = call
         check_numbers(model)
@@ -99,6 +101,9 @@ class SlicedEffects:
             self.streams = sweep.begin(self.how, self._source)
             self.metric, self.position = measured.name, counted(clean, reading)
             self._value, self._noise, self._ways = sweep.value, sweep.noise, sweep.ways
+            # The gradients of a view's record are always read at the last position.
+            last = counted(clean, read_output(clean, -1))
+            self.of_gradients = (record.metric, last) == (self.metric, self.position)
         yield 0.0
         steps = sweep.steps()
         while True:

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
     from attnwidget.capture.forward import Ran
 
-__all__ = ["run_with_gradients"]
+__all__ = ["SeveralPassesError", "run_with_gradients"]
+
+
+class SeveralPassesError(ValueError):
+    """The metric is read off several passes, and gradients are those of one."""
 
 
 class _OtherInputsError(Exception):
@@ -40,8 +44,8 @@ def run_with_gradients(run: Callable[..., Ran], inputs: Any, metric: Any, positi
         The run; that of an answer of several tokens is on the input and the answer.
 
     Raises:
-        ValueError: If the model's output has nothing of the kind, no gradient comes to its attention, or the metric is a
-            difference of answers, of which each takes a pass of its own.
+        SeveralPassesError: If the metric is a difference of answers, of which each takes a pass of its own.
+        ValueError: If the model's output has nothing of the kind, or no gradient comes to its attention.
     """
 
     def number(ran: Ran) -> tuple[Tensor, str]:
@@ -53,7 +57,7 @@ def run_with_gradients(run: Callable[..., Ran], inputs: Any, metric: Any, positi
                 f"metric={shown(metric)} takes two passes of the model, one for each answer, and gradients are those of one pass: "
                 "name answers of one token each, or measure one of them."
             )
-            raise ValueError(msg)
+            raise SeveralPassesError(msg)
         raise _OtherInputsError(measured.inputs[0], ran)
 
     try:

@@ -13,6 +13,7 @@ from attnwidget.record.stream import Stream, stream_summary
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from attnwidget.record.hidden_states import HiddenStates
     from attnwidget.record.layer_predictions import LayerPredictions
     from attnwidget.record.media import Medium
     from attnwidget.record.next_tokens import NextTokens
@@ -35,6 +36,8 @@ class Record:
         edits: What was done to the model while it was recorded, each as the call that says so
             (``ablate(heads=[(3, 3)])``); nothing where it ran as it is.
         metric: What the gradients in its layers are of, such as ``log p(“purred”)``; ``None`` where it has none.
+        no_gradients: Why there are no gradients, where some were asked for; files do not keep it.
+        hidden_states: The residual stream after each layer, where that was asked for; files and copies do not keep it.
         predictions: What the model would predict after each of its layers, where that was asked for; files do not keep it.
     """
 
@@ -48,6 +51,8 @@ class Record:
     edits: tuple[str, ...] = ()
     metric: str | None = None
     predictions: LayerPredictions | None = None
+    no_gradients: str | None = None
+    hidden_states: HiddenStates | None = None
 
     def __post_init__(self) -> None:
         """Check and freeze the streams.
@@ -73,10 +78,10 @@ class Record:
                     raise ValueError(message)
 
     def __reduce__(self) -> tuple[type[Record], tuple[object, ...]]:
-        # The read-only mapping cannot be copied or pickled itself.
+        # The read-only mapping cannot be copied or pickled itself, and a copy does not bring the model along.
         parts = (self.model_name, dict(self.streams), self.text, self.next_tokens, self.media)
         runs = (self.passes, self.which, self.edits, self.metric)
-        return type(self), (*parts, *runs, self.predictions)
+        return type(self), (*parts, *runs, self.predictions, self.no_gradients)
 
     def __len__(self) -> int:
         return len(self.streams)

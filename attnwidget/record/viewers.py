@@ -1,4 +1,4 @@
-"""Registry from a result's type to the functions that make its widget and its figures.
+"""Registry from a result's type to the functions that make its widget, its figures and its hidden states.
 
 Results lie below the packages that draw them: `Comparison.view` may not import the widget that it returns. The packages
 that draw register themselves when they are imported, and `attnwidget` imports them all.
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["make", "register"]
 
-Drawing = Literal["widget", "figure"]
+Drawing = Literal["widget", "figure", "hidden states"]
 
 _MAKERS: dict[tuple[type, Drawing], Callable[..., Any]] = {}
 

@@ -54,7 +54,10 @@ if TYPE_CHECKING:
 
 __all__ = ["ComparisonSource"]
 
-NO_GRADIENTS = "gradients are those of one record: view one of those that are compared by itself."
+NO_GRADIENTS = (
+    "they are of one record, and these are several: call attnwidget.view(record, measure='gradient') of one of them that was "
+    "captured with metric=…."
+)
 
 
 def _describe(

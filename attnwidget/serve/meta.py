@@ -118,6 +118,7 @@ def _optional(attention: Record, stream: Stream, groups: ShownGroups) -> dict[st
     found = {
         "no_rollout": rollout_missing(stream),
         "metric": attention.metric,
+        "no_gradients": attention.no_gradients,
         "prompt": prompt_sizes(attention, stream),
         "absent": TokenFeatures.of(stream).absent or None,
         "groupings": groups.described(stream.name) or None,

@@ -8,6 +8,7 @@ import numpy as np
 import traitlets
 from anywidget.experimental import command
 
+from attnwidget.attribution.measures_of_heads import MeasuresOfHeads, described
 from attnwidget.compute.checks import check_choice, check_flag
 from attnwidget.edits.ablation import HOW
 from attnwidget.intervene.sliced_effects import SlicedEffects
@@ -18,9 +19,11 @@ from attnwidget.widget.interventions import finite
 
 if TYPE_CHECKING:
     from attnwidget.attention import Attention
+    from attnwidget.compute.resumable import Slices
     from attnwidget.edits.ablation import How
     from attnwidget.edits.edits import Edits
     from attnwidget.intervene.effects_table import Effects, StreamEffects
+    from attnwidget.record.record import Record
 
 __all__ = ["HeadEffects"]
 
@@ -43,6 +46,7 @@ class HeadEffects(InSlices):
     """
 
     _sliced: SlicedEffects | None = None
+    _measured_heads: MeasuresOfHeads | None = None
 
     def find_effects(
         self, metric: Any = None, how: How = "zero", source: Any = None, *, wait: bool = False
@@ -92,7 +96,7 @@ class HeadEffects(InSlices):
     ) -> tuple[dict[str, Any], list[bytes]]:
         """Begin to find the effects for the reader who asked; why not, the trait says."""
         try:
-            self._begin_effects(message["how"], None)
+            self._begin_effects(message["how"], None, of_gradients="of" in message)
         except ValueError as error:
             self._tell_effects("refused", str(error))
             return {}, []
@@ -109,11 +113,22 @@ class HeadEffects(InSlices):
         self.stop_finding_effects()
         return {}, []
 
-    def _begin_effects(self, how: How, source: Any) -> None:
-        _, call = self._call_of_run()
-        position = self._position() if self._left is None else -1
+    def _begin_effects(self, how: How, source: Any, *, of_gradients: bool = False) -> None:
+        """Begin to find the effects on the metric of the view, or on that which the record has the gradients of."""
+        recipe, call = self._call_of_run()
+        position = -1 if of_gradients or self._left is not None else self._position()
+        metric = recipe.metric if of_gradients else self.metric
         self._sliced = SlicedEffects(how, source)
-        self._begin(_EFFECTS, self._sliced.work(call, self._recorded, self.metric, position))
+        work = self._sliced.work(call, self._recorded, metric, position)
+        self._begin(_EFFECTS, self._compared(work, self._recorded))
+
+    def _compared(self, work: Slices[None], record: Record) -> Slices[None]:
+        """Before heads are run, add up what the gradients say of them."""
+        if record.metric is not None:
+            if self._measured_heads is None or self._measured_heads.record is not record:
+                self._measured_heads = MeasuresOfHeads(record)
+            yield from self._measured_heads.work()
+        yield from work
 
     def _tell_of(self, what: str, state: str, message: str = "") -> None:
         if what == _EFFECTS:
@@ -141,7 +156,19 @@ class HeadEffects(InSlices):
             "done": 0 if sliced is None else sliced.done,
             "of": 0 if sliced is None else sliced.of,
         }
-        self._set_effects(told)
+        agreement = self._agreement(state)
+        self._set_effects(told if agreement is None else {**told, "agreement": agreement})
+
+    def _agreement(self, state: str) -> dict[str, Any] | None:
+        """Return how far measures of gradients agree; None where these effects are of something else."""
+        sliced, measured = self._sliced, self._measured_heads
+        if sliced is None or measured is None or sliced.how != "zero" or not sliced.of_gradients:
+            return None
+        if state == "running":
+            # The first heads that are run are those with the largest estimates.
+            return {}
+        found = measured.agreements(sliced.streams)
+        return {name: described(one) for name, one in found.items()}
 
     def _set_effects(self, told: dict[str, Any] | None) -> None:
         # A source knows which scores there are.
@@ -170,7 +197,7 @@ class HeadEffects(InSlices):
     def _text_was_set(self, edits: Edits, before: Attention) -> None:
         """Forget the effects on the text before."""
         self._drop(_EFFECTS)
-        self._sliced = None
+        self._sliced = self._measured_heads = None
         self._set_effects(None)
         super()._text_was_set(edits, before)
 

@@ -7,6 +7,7 @@ import copy
 import threading
 import weakref
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
@@ -18,13 +19,13 @@ from attnwidget.serve.python_call import call_of_model
 from attnwidget.surveys.fingerprints import model_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from attnwidget.attention import Attention
     from attnwidget.edits.edits import Edits
     from attnwidget.record.layer_predictions import LayerPredictions
 
-__all__ = ["CALL", "CANNOT_EDIT", "WITHOUT_MODEL", "Recipe", "check_inputs"]
+__all__ = ["CALL", "CANNOT_EDIT", "WITHOUT_MODEL", "Recipe", "check_inputs", "record_for_view"]
 
 CALL = "call view(model, 'some text', tokenizer=tokenizer)"
 WITHOUT_MODEL = f"This view has a record without its model, so no other text can be run: {CALL}."
@@ -153,7 +154,9 @@ class Recipe:
         if model is None:
             raise ValueError(self.reason)
         options = self._options if target is None else {**self._options, "target": target}
-        attention = self._capture(model, inputs, self._tokenizer, **options, **self._metric)
+        attention = record_for_view(
+            self._capture, model, inputs, self._tokenizer, options, asked=self._metric
+        )
         self.inputs, self.target = _copied(inputs), target
         self._run, self._state = (self.inputs, dict(options)), _state_of(model)
         return attention
@@ -201,6 +204,39 @@ class Recipe:
             raise ValueError(reason)
         inputs, options = self._run
         return model, inputs, self._tokenizer, dict(options)
+
+
+def record_for_view(
+    record: Callable[..., Attention],
+    model: Any,
+    inputs: Any,
+    tokenizer: Any,
+    options: Mapping[str, Any],
+    *,
+    asked: Mapping[str, Any],
+) -> Attention:
+    """Record for a view: a metric that takes several passes can be measured, and has no gradients.
+
+    Args:
+        record: `capture`, or what records as it.
+        model: The model.
+        inputs: What is recorded.
+        tokenizer: Its tokenizer, or ``None``.
+        options: Other arguments.
+        asked: The argument ``metric``, or nothing.
+
+    Raises:
+        ValueError: As ``record``.
+    """
+    if not asked:
+        return record(model, inputs, tokenizer, **options)
+    from attnwidget.metrics.gradients import SeveralPassesError  # noqa: PLC0415  brings transformers
+
+    try:
+        return record(model, inputs, tokenizer, **options, **asked)
+    except SeveralPassesError as error:
+        without = record(model, inputs, tokenizer, **options)
+        return replace(without, no_gradients=str(error))
 
 
 def _state_of(model: Any) -> tuple[Any, ...]:

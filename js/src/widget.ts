@@ -187,9 +187,9 @@ function render({ model, el, signal }: RenderContext): () => void {
       pdf: () => askForPdf(invoke, inner),
       editing,
       edit: (texts) => askToShow(invoke, "edit_text", { texts }, inner),
-      effects: (on) =>
+      effects: (on, of) =>
         on
-          ? askToRun(invoke, "start_effects", { how: "zero" }, inner)
+          ? askToRun(invoke, "start_effects", { how: "zero", ...(of ? { of } : {}) }, inner)
           : askToRun(invoke, "stop_effects", {}, inner),
       trace: (wish) =>
         wish

@@ -66,3 +66,27 @@ def test_a_run_under_an_edit_has_no_gradients_and_says_so(
     expect(offered).to_have_attribute("title", "No gradients: recorded without a metric; attnwidget.view(model, text, tokenizer=…, metric=…) keeps its gradients.")  # fmt: skip
     notebook.execute("view.interventions = None")
     expect(offered).to_be_enabled()
+
+
+def test_how_far_they_agree_with_exact_effects_is_found_by_a_button_and_stays_in_copies(
+    notebook: Notebook, widget: Widget, tmp_path: Path
+) -> None:
+    # What is pinned and measured is something else: compared is what the gradients are of.
+    notebook.execute("view.measure, view.query, view.metric = 'gradient', 'cat', 'lay'")
+    line = widget.root.locator(".aw-agreement")
+    expect(line).to_contain_text("not compared with exact effects yet")
+    widget.screenshot("agreement-unknown")
+    line.get_by_role("button", name="compare").click()
+    agreement = "aw.attribute(model, view.text, tokenizer, metric='purred').agreement()"
+    number = notebook.value(f"format({agreement}.rank_correlation, '.2f')")
+    said = f"agrees with exact effects: {number} over 16 heads; the head that matters most is 3.3, not 3.1"
+    expect(line).to_have_text(said)
+    expect(line.get_by_role("button")).to_have_count(0)
+    notebook.rest(widget)
+    widget.screenshot("agreement")
+    svg = headless(notebook, tmp_path / "agreement.svg")
+    assert said.encode() in svg
+    assert svg == saved_by_button(widget)
+    notebook.execute("view.measure = 'weights'")
+    expect(line).to_have_count(0)
+    notebook.execute("view.metric = 'purred'")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.attention import Attention
@@ -11,6 +11,9 @@ from attnwidget.attribution.residual_stream.lens_result import LogitLens, TokenB
 from attnwidget.capture.taps.listeners import others_set_aside
 from attnwidget.compute.checks import check_count
 from attnwidget.edits.edits import Edits, check_edits
+from attnwidget.record import viewers
+from attnwidget.record.hidden_states import HiddenStates
+from attnwidget.record.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.taps.listeners import Run
     from attnwidget.metrics.outputs import Reading
 
-__all__ = ["captured_with_lens", "lens_of", "logit_lens"]
+__all__ = ["captured_with_lens", "logit_lens", "with_hidden_states"]
 
 _KEPT = 5  # choices that a record keeps of each layer and position
 _CLOSE = (
@@ -78,7 +81,7 @@ def logit_lens(
     edits = Edits() if interventions is None else check_edits("interventions", interventions)
     check_numbers(model)
     with others_set_aside(), _running(model, inputs, tokenizer, edits, options) as ran:
-        return lens_of(ran, most)
+        return _lens(_read(ran), most)
 
 
 def captured_with_lens(
@@ -87,9 +90,10 @@ def captured_with_lens(
     tokenizer: Any = None,
     *,
     interventions: Edits | None = None,
+    metric: Any = None,
     **options: Any,
 ) -> Attention:
-    """Record as `capture`, and keep in the record what each layer would predict.
+    """Record as `capture`, with the gradients of a metric too, and keep in the record what each layer would predict.
 
     Raises:
         ValueError: As `capture`, as `logit_lens`, or if it is the input as a whole that the model says something of.
@@ -98,8 +102,11 @@ def captured_with_lens(
 
     edits = Edits() if interventions is None else interventions
     check_numbers(model)
-    with others_set_aside(), _running(model, inputs, tokenizer, edits, options) as ran:
-        predictions = lens_of(ran, _KEPT).for_record()
+    with (
+        others_set_aside(),
+        _running(model, inputs, tokenizer, edits, options, metric=metric) as ran,
+    ):
+        predictions = _lens(_read(ran), _KEPT).for_record()
     if predictions is None:
         msg = (
             f"{type(ran.model).__name__} predicts nothing at each position, so there is nothing to show beside tokens: call "
@@ -111,37 +118,79 @@ def captured_with_lens(
 
 @contextmanager
 def _running(
-    model: nn.Module, inputs: Any, tokenizer: Any, edits: Edits, options: dict[str, Any]
+    model: nn.Module,
+    inputs: Any,
+    tokenizer: Any,
+    edits: Edits,
+    options: dict[str, Any],
+    *,
+    metric: Any = None,
 ) -> Iterator[Ran]:
-    """Run the model, record it, and leave the edits in force inside the block."""
-    from attnwidget.capture.edited_runs import editing, run_edited, with_sources  # noqa: PLC0415
-    from attnwidget.capture.edits.resolve import with_positions  # noqa: PLC0415
+    """Run the model, record it, with the gradients of a metric too, and leave the edits in force inside the block."""
+    from attnwidget.capture.edited_runs import editing_again, run_edited  # noqa: PLC0415
     from attnwidget.capture.forward import run_recorded  # noqa: PLC0415
+    from attnwidget.metrics.gradients import run_with_gradients  # noqa: PLC0415
 
-    if not edits:
-        yield run_recorded(model, inputs, tokenizer, **options)
-        return
-    ran = run_edited(model, edits, tokenizer, inputs, dict(options))
-    read = with_positions(with_sources(model, edits, ran.tokenizer), ran.record)
-    with editing(model, read):
+    def run(inputs: Any, **more: Any) -> Ran:
+        if not edits:
+            return run_recorded(model, inputs, tokenizer, **options, **more)
+        return run_edited(model, edits, tokenizer, inputs, {**options, **more})
+
+    ran = run(inputs) if metric is None else run_with_gradients(run, inputs, metric, -1)
+    with editing_again(model, edits, ran):
         yield ran
 
 
-def lens_of(ran: Ran, top: int) -> LogitLens:
-    """Return what each layer of a recorded run would predict; `logit_lens` describes it.
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A run and its residual stream, to be read by the model's last steps.
+
+    Attributes:
+        ran: The run, without the logits of all positions.
+        reading: How its output is read.
+        stack: The blocks and their states.
+        kept: Which rows of the logits are no padding, and their positions, counted without it.
+        stream: Name of the recorded stream whose queries the positions are, or ``None``.
+        tokens: How each position is labelled.
+    """
+
+    ran: Ran
+    reading: Reading
+    stack: Stack
+    kept: tuple[list[int], list[int]]
+    stream: str | None
+    tokens: tuple[str, ...]
+
+
+def with_hidden_states(record: Record, ran: Ran) -> Record:
+    """Return a record with what the residual stream was after each layer, for `Attention.logit_lens`.
 
     Args:
-        ran: The run.
-        top: How many of the likeliest choices are kept.
+        record: The record.
+        ran: Its run; what edits it must be in force.
 
     Raises:
         ValueError: As `logit_lens`.
     """
-    import numpy as np  # noqa: PLC0415
-    import torch  # noqa: PLC0415
+    read = _read(ran)
 
+    def lens(top: int) -> LogitLens:
+        with others_set_aside():
+            return _lens(read, check_count("top", top, least=1))
+
+    return replace(record, hidden_states=HiddenStates(read.stack.states, lens))
+
+
+viewers.register(Record, "hidden states", with_hidden_states)
+
+
+def _read(ran: Ran) -> _Read:
+    """Find the residual stream of a recorded run.
+
+    Raises:
+        ValueError: As `logit_lens`.
+    """
     from attnwidget.attribution.residual_stream.stack import find_stack  # noqa: PLC0415
-    from attnwidget.metrics.metrics import labels_of  # noqa: PLC0415
     from attnwidget.metrics.outputs import read_output  # noqa: PLC0415
 
     reading = read_output(ran, -1)
@@ -154,7 +203,24 @@ def lens_of(ran: Ran, top: int) -> LogitLens:
     stack = find_stack(ran)
     kept = _kept_rows(ran, stack.output)
     _check_last(ran, stack, stack.output)
+    place = _stream(ran, stack, kept)
+    ran, reading, stack = _light(ran, reading, stack)
+    return _Read(ran, reading, stack, kept, *place)
 
+
+def _lens(read: _Read, top: int) -> LogitLens:
+    """Return what each layer of a recorded run would predict; `logit_lens` describes it.
+
+    Args:
+        read: The run.
+        top: How many of the likeliest choices are kept.
+    """
+    import numpy as np  # noqa: PLC0415
+    import torch  # noqa: PLC0415
+
+    from attnwidget.metrics.metrics import labels_of  # noqa: PLC0415
+
+    ran, reading, stack, kept = read.ran, read.reading, read.stack, read.kept
     ids, probabilities = [], []
     for state in stack.states:
         logits = _logits(ran, _replayed(ran, stack, state), kept)
@@ -166,15 +232,13 @@ def lens_of(ran: Ran, top: int) -> LogitLens:
         with others_set_aside():
             return _of(ran, reading, stack, kept, choice)
 
-    stream, tokens = _stream(ran, stack, kept)
-    ran, reading, stack = _light(ran, reading, stack)
     numbers = torch.stack(ids).numpy()
     used = np.unique(numbers).tolist()
     return LogitLens(
         layers=tuple(range(len(stack.calls))),
-        stream=stream,
+        stream=read.stream,
         positions=tuple(kept[1]),
-        tokens=tokens,
+        tokens=read.tokens,
         ids=numbers,
         probabilities=torch.stack(probabilities).numpy(),
         labels=dict(zip(used, labels_of(ran, reading, used), strict=True)),
@@ -213,7 +277,7 @@ def _replayed(ran: Ran, stack: Stack, state: Tensor) -> Any:
 
 def _light(ran: Ran, reading: Reading, stack: Stack) -> tuple[Ran, Reading, Stack]:
     """Return these without the logits of all positions; those of the one that is read tell how a token is spelled."""
-    logits = _raw_logits(ran.output)
+    logits = _raw_logits(ran.output).detach()  # gradients are not asked for any more
     if reading.at is not None:
         logits = logits[:, reading.at : reading.at + 1].clone()
         reading = replace(reading, at=0)

@@ -99,7 +99,8 @@ export function drawnThumbnails(
   }
   const signed = measure === "gradient";
   const shade = signed ? divergingByte : sequentialByte;
-  const bytes = new Uint8Array(pictures.length * rows * columns);
+  // A head that has no picture is empty.
+  const bytes = new Uint8Array(pictures.length * rows * columns).fill(shade(0));
   pictures.forEach((one, index) => {
     const start = index * rows * columns;
     one?.data.forEach((value, i) => {

@@ -1,8 +1,9 @@
 // The caption of a figure: model, stream, layer and heads in their colours, or its own title.
 
-import type { Scene } from "../scene/scene.js";
+import { hasLegend, type Scene } from "../scene/scene.js";
 import type { Surface } from "../surface/surface.js";
 import { textWidth, wrapText } from "../surface/text.js";
+import { agreementNote } from "../views/shared/agreement.js";
 import { measureTitle, showsWords } from "../views/shared/measure.js";
 import { layersName, NAMES, togetherOf } from "../views/shared/together.js";
 import { editCaption } from "../views/what-if/words.js";
@@ -81,7 +82,13 @@ export function captionOf(
   width: number,
 ): Caption {
   if (title === false) return [];
-  if (title === true) return broken(partsOf(scene, panels), width);
+  if (title === true) {
+    // Under a figure with a legend it stands there.
+    const note = hasLegend(scene) ? null : agreementNote(scene);
+    const lines = note === null ? [] : wrapText(note, width, SIZE);
+    const fill = scene.theme.muted;
+    return [...broken(partsOf(scene, panels), width), ...lines.map((text) => [{ text, fill }])];
+  }
   const style = { fill: scene.theme.text, bold: true };
   return wrapText(title, width, SIZE, "sans", "bold").map((text) => [{ text, ...style }]);
 }

@@ -9,6 +9,7 @@ import type { StrokeLimits, Surface } from "../surface/surface.js";
 import { SvgSurface } from "../surface/svg.js";
 import { wrapText } from "../surface/text.js";
 import { layoutViews } from "../views/layout.js";
+import { agreementNote } from "../views/shared/agreement.js";
 import { togetherName, togetherOf } from "../views/shared/together.js";
 import { titleOf } from "../views/titles.js";
 import { type FigureBox, TITLE_MIDDLE } from "./boxes.js";
@@ -108,9 +109,8 @@ function planOf(shown: Scene, options: FigureOptions): FigurePlan {
   const caption = captionOf(scene, title ?? false, !hasOneLayer(scene, figure), width);
   const top = margin + captionHeight(caption);
   const { boxes, height } = boxesOf(scene, figure, width);
-  const notes = legend
-    ? (figure.notes ?? []).flatMap((note) => wrapText(note, width, LEGEND_SIZE))
-    : [];
+  const said = [agreementNote(scene) ?? [], figure.notes ?? []].flat();
+  const notes = legend ? said.flatMap((note) => wrapText(note, width, LEGEND_SIZE)) : [];
   return { scene, figure, width, margin, caption, top, bottom: top + height, notes, boxes };
 }
 

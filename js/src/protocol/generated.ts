@@ -983,6 +983,7 @@ export interface EffectsOfHeads {
    * Heads there are.
    */
   of: number;
+  agreement?: AgreementOfMeasures;
 }
 export interface EffectsOfStream {
   /**
@@ -1001,6 +1002,42 @@ export interface EffectsOfStream {
    * Beside means: whether the two differ by more than a factor of 3, or in sign, and the larger is no noise.
    */
   differs?: readonly (readonly boolean[])[];
+}
+/**
+ * Where heads are zeroed, and metric and position are those that the record has the gradients of: how far measures of gradients rank heads as these effects do. Empty while heads are run, and with fewer than two that were run.
+ */
+export interface AgreementOfMeasures {
+  gradient?: AgreementOfMeasure;
+  relevance?: AgreementOfMeasure;
+}
+/**
+ * A measure summed over the links of each head, against what the metric loses without the head: with signs, or of a measure that has none by size.
+ */
+export interface AgreementOfMeasure {
+  /**
+   * Spearman's rank correlation; null where all numbers of one side are the same.
+   */
+  correlation: number | null;
+  /**
+   * Heads that were run and have the measure.
+   */
+  heads: number;
+  /**
+   * Heads there are.
+   */
+  of: number;
+  /**
+   * Whether the head that matters most has the largest sum.
+   */
+  first: boolean;
+  /**
+   * The head without which the metric changes most.
+   */
+  most: string;
+  /**
+   * The head with the largest sum, whatever its sign.
+   */
+  largest: string;
 }
 /**
  * The trace that a view's form `trace` draws, and how far it has come: the trait `traced`, null where nobody asked.
@@ -1299,6 +1336,10 @@ export interface StartEffectsMessage {
    * What is put in the place of a head's output. A mean, or another input's output, needs texts, which only Python gives.
    */
   how: "zero";
+  /**
+   * Instead of the metric on show, that which the record has the gradients of, at the position that they are of.
+   */
+  of?: "gradients";
 }
 /**
  * Run the model for no further head; what was found stays.

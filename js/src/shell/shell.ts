@@ -59,8 +59,8 @@ export interface Kernel extends EditKernel {
   open(example: number): Promise<void>;
   /** Draw what is shown as a PDF. */
   pdf(): Promise<Blob>;
-  /** Begin to run the model without each head, or stop. */
-  effects(on: boolean): Promise<void>;
+  /** Begin to run the model without each head, or stop; `of` as of `start_effects`. */
+  effects(on: boolean, of?: "gradients"): Promise<void>;
   /** Begin to trace what the model says, or, of null, stop. */
   trace(wish: TraceWish | null): Promise<void>;
 }
@@ -141,7 +141,7 @@ export class Shell {
     this.statusBar.className = "aw-foot";
     this.whatIf = new WhatIfLine(edits, state, {
       scene: () => this.scene,
-      effects: kernel && ((on) => kernel.effects(on)),
+      effects: kernel && ((on, of) => kernel.effects(on, of)),
       gone: () => kernel?.state.peek() === "gone",
       compare: () => this.editor.compare(),
       redraw,
@@ -506,6 +506,7 @@ export class Shell {
       busy: kernel === "busy",
       rounded: this.store.rounded,
       progress: this.store.progress("blocks", "thumbnails") ?? this.stoppedScores,
+      compare: this.whatIf.canEdit ? () => this.whatIf.compareGradients() : null,
       retry,
       stop: () => this.store.stop(),
       resume: () => this.store.resume(),

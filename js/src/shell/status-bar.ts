@@ -5,6 +5,7 @@ import type { Progress } from "../data/store.js";
 import { formatWeight } from "../marks/format.js";
 import type { Scene } from "../scene/scene.js";
 import { expected } from "../views/next-token/view.js";
+import { agreementLine } from "./agreement-line.js";
 import { strongestKeys } from "./reading/strongest-keys.js";
 
 /** What is said and offered under the views. */
@@ -14,6 +15,8 @@ export interface StatusBarGiven {
   /** Whether the kernel leaves what was asked for unanswered. */
   readonly busy: boolean;
   readonly progress: Progress | null;
+  /** Have the measure on show compared with exact effects; null where there is no model to run. */
+  readonly compare: (() => void) | null;
   /** Null where there is no kernel to ask again. */
   readonly retry: (() => void) | null;
   readonly stop: () => void;
@@ -57,7 +60,8 @@ export function statusBar(scene: Scene | null, given: StatusBarGiven): TemplateR
   const rows = scene ? strongestKeys(scene) : [];
   const next = scene ? expected(scene) : null;
   const precision = scene?.layer.precision;
-  return html`<div class="aw-line">
+  return html`${agreementLine(scene, given.compare)}
+    <div class="aw-line">
       ${precision ? html`<span class="aw-precision" title=${ROUNDED}>${precision}</span>` : nothing}
       ${waiting(given)}
     </div>

@@ -14,6 +14,7 @@ from support.model_checks import tensors
 from transformers.modeling_utils import AttentionInterface
 
 import attnwidget as aw
+from attnwidget.intervene.passes import Passes
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -170,6 +171,59 @@ def test_occlusion_of_an_encoder_decoder_cuts_a_token_wherever_it_is_a_key() -> 
     assert found.tokens["encoder"][3] == pytest.approx(-effect.delta, rel=1e-4)
     own = aw.what_if(model, inputs, None, aw.cut(key=1, stream="decoder"), metric=last)
     assert found.tokens["decoder"][1] == pytest.approx(-own.delta, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["gpt2", "bert", "bart-4-2", "mpt"])
+def test_occlusion_hides_several_tokens_in_one_pass(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, inputs = (zoo.build(name), zoo.inputs_of(name)) if name != "mpt" else _mpt()
+    passes = 0
+
+    def count(*_: Any) -> None:
+        nonlocal passes
+        passes += 1
+
+    model.register_forward_hook(count)
+
+    def run() -> tuple[aw.Attribution, int]:
+        before = passes
+        found = aw.attribute(model, inputs, method="occlusion", metric=last)
+        return found, passes - before
+
+    together, few = run()
+    monkeypatch.setattr(Passes, "_tried", lambda *_: None)
+    alone, many = run()
+    assert few < many
+    for stream, lost in alone.tokens.items():
+        assert np.abs(lost).max() > 0.01
+        assert_close(together.tokens[stream], lost)
+
+
+def _mpt() -> tuple[Any, Any]:
+    """Return a model that attends by itself, and its inputs."""
+    return zoo.wake(others.MODELS["mpt"]()), zoo.tokens()
+
+
+def test_tokens_of_a_model_whose_rows_are_not_its_own_are_hidden_one_by_one() -> None:
+    model, inputs = zoo.build("gpt2"), zoo.tokens()
+    expected = aw.attribute(model, inputs, method="occlusion", metric=last).tokens["decoder"]
+
+    def mixed(_module: Any, _given: Any, output: Any) -> Any:
+        hidden = output[0] if isinstance(output, tuple) else output
+        hidden[:] = hidden.mean(0, keepdim=True)
+        return output
+
+    # Rows of a batch are mixed: of one row, nothing is another.
+    model.transformer.h[1].register_forward_hook(mixed)
+    found = aw.attribute(model, inputs, method="occlusion", metric=last).tokens["decoder"]
+    np.testing.assert_array_equal(found, _alone(model, inputs))
+    assert_close(found, expected)
+
+
+def _alone(model: Any, inputs: Any) -> list[float]:
+    effects = (aw.what_if(model, inputs, None, aw.cut(key=key), metric=last) for key in range(7))
+    return [-effect.delta for effect in effects]
 
 
 def scaled(metric: Any, steps: int) -> tuple[list[NDArray[np.float64]], list[float]]:

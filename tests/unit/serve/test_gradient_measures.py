@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -297,7 +298,53 @@ def test_a_view_of_a_model_keeps_the_gradients_of_its_metric() -> None:
     assert (plain.metric, plain.attention.metric) == (None, None)
 
 
-def test_the_lens_is_of_another_run_than_the_metric() -> None:
+def test_lens_and_metric_are_of_one_record() -> None:
     model, tokenizer = aw.pocket()
-    with pytest.raises(ValueError, match=r"leave one out, and call attnwidget.logit_lens\(model"):
-        aw.view(model, "the cat sat", tokenizer, metric="purred", lens=True)
+    text = "the cat sat on the mat because it"
+    both = aw.view(model, text, tokenizer, metric="purred", lens=True)
+    lens = aw.view(model, text, tokenizer, lens=True)
+    graded = aw.view(model, text, tokenizer, metric="purred")
+    assert both.meta["lens"] == lens.meta["lens"]
+    assert both.attention.metric == "log p(“purred”)"
+    for layer, expected in zip(both.attention["decoder"], graded.attention["decoder"], strict=True):
+        np.testing.assert_array_equal(layer.measure("gradient"), expected.measure("gradient"))
+    both.text = "the dog sat on the mat because it"
+    assert both.attention.metric == "log p(“purred”)"
+    assert both.meta["lens"] != lens.meta["lens"]
+
+
+def test_the_lens_reads_an_answer_of_several_tokens_as_the_gradients_do() -> None:
+    model, tokenizer = aw.pocket()
+    view = aw.view(
+        model, "the cat sat on the mat because", tokenizer, metric="it purred", lens=True
+    )
+    assert view.attention.metric == "log p(“it purred”)"
+    labels = [position.label for position in view.attention["decoder"].query_positions]
+    assert labels[-1] == "it"
+    lens = view.meta["lens"]
+    rows = len(lens["top"]) // (lens["layers"] * lens["ranks"])
+    assert lens["first"] + rows == len(labels)
+
+
+def test_a_metric_of_two_passes_is_measured_without_gradients() -> None:
+    model, tokenizer = aw.pocket()
+    pair = ["it purred", "was it"]
+    view = aw.view(model, "the cat sat on the mat because", tokenizer, metric=pair)
+    validate("Meta", view.meta)
+    (stream,) = view.meta["streams"]
+    assert "metric" not in stream
+    assert "takes two passes of the model" in stream["no_gradients"]
+    assert view.metric == pair
+    view.query = None
+    found = view.find_effects()
+    assert found is not None
+    assert found.metric == "log p(“it purred”) − log p(“was it”)"
+    assert "agreement" not in view.effects
+    view.text = "the dog sat on the mat because"
+    assert "takes two passes of the model" in view.meta["streams"][0]["no_gradients"]
+    # One token each of this text: gradients of one pass.
+    assert aw.view(model, view.text, tokenizer, metric=["it", "was"]).attention.metric is not None
+    with pytest.raises(ValueError, match="takes two passes"):
+        aw.capture(model, view.text, tokenizer, metric=pair)
+    copied = pickle.loads(pickle.dumps(view.attention))  # noqa: S301  of our own
+    assert copied.no_gradients == view.attention.no_gradients

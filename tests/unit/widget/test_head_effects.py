@@ -12,6 +12,7 @@ from contract.test_protocol import validate
 from support.loops import CalledLoop
 
 import attnwidget as aw
+from attnwidget.attribution.agreement import rank_correlation
 from attnwidget.compute import resumable
 from attnwidget.widget import between_messages
 from attnwidget.widget.found import in_slices
@@ -255,3 +256,92 @@ def test_the_call_that_opens_a_view_has_no_threshold_among_effects(view: Attenti
     code = view.code()
     assert "threshold" not in code
     assert code.endswith("# then view.find_effects()")
+
+
+class TestAgreement:
+    """How far measures of gradients agree, where the effects are of what the gradients are of."""
+
+    @pytest.fixture
+    def graded(self, pocket: tuple[Any, Any]) -> AttentionWidget:
+        return aw.view(pocket[0], TEXT, pocket[1], query="it", metric="purred", measure="gradient")
+
+    def test_it_is_that_of_the_attribution(
+        self, graded: AttentionWidget, pocket: tuple[Any, Any]
+    ) -> None:
+        graded.find_effects()
+        validate("EffectsOfHeads", graded.effects)
+        told = graded.effects["agreement"]
+        given = aw.attribute(pocket[0], TEXT, pocket[1], metric="purred")
+        expected = given.agreement()
+        assert told["gradient"] == {
+            "correlation": pytest.approx(expected.rank_correlation, abs=1e-12),
+            "heads": 16,
+            "of": 16,
+            "first": expected.first,
+            "most": "3.3",
+            "largest": "3.1",
+        }
+        lost = [row.lost for row in expected.rows]
+        positive = [
+            float(layer.measure("relevance", head).sum())
+            for layer in graded.attention["decoder"]
+            for head in range(layer.num_heads)
+        ]
+        by_size = rank_correlation(positive, np.abs(lost))
+        assert told["relevance"]["correlation"] == pytest.approx(by_size, abs=1e-12)
+        assert by_size != pytest.approx(expected.rank_correlation)
+
+    def test_of_another_metric_position_or_way_there_is_none(self, graded: AttentionWidget) -> None:
+        graded.find_effects("lay")
+        assert "agreement" not in graded.effects
+        graded.query = "cat"
+        graded.find_effects("purred")
+        assert "agreement" not in graded.effects
+        graded.query = "it"
+        graded.find_effects(how="mean", source=["the dog sat", "the mat was small"])
+        assert "agreement" not in graded.effects
+        graded.find_effects()
+        assert "agreement" in graded.effects
+
+    def test_the_page_asks_for_the_metric_of_the_gradients_whatever_is_measured_and_pinned(
+        self, graded: AttentionWidget, loop: CalledLoop
+    ) -> None:
+        graded.metric, graded.query = "lay", "cat"
+        message = {"how": "zero", "of": "gradients"}
+        assert graded.start_effects(message, []) == ({}, [])
+        while not graded.effects["done"]:
+            loop.once()
+        # Those with the largest estimates come first: nothing is said of them alone.
+        assert graded.effects["agreement"] == {}
+        loop.run()
+        told = graded.effects
+        assert (told["metric"], told["at"], graded.metric) == ("log p(“purred”)", "it", "lay")
+        assert told["agreement"]["gradient"]["heads"] == 16
+        assert graded.snapshot()["effects"]["agreement"] == told["agreement"]
+        graded.text = "the dog sat on the mat because it"
+        graded.start_effects(message, [])
+        loop.run()
+        again = graded.effects["agreement"]["gradient"]["correlation"]
+        assert again != pytest.approx(told["agreement"]["gradient"]["correlation"])
+
+    def test_stopped_it_is_of_the_heads_that_were_run(
+        self, graded: AttentionWidget, loop: CalledLoop
+    ) -> None:
+        graded.start_effects({"how": "zero", "of": "gradients"}, [])
+        while graded.effects["done"] < 2:
+            loop.once()
+        graded.stop_effects({}, [])
+        told = graded.effects
+        validate("EffectsOfHeads", told)
+        assert told["agreement"]["gradient"]["heads"] == told["done"] < 16
+        assert told["agreement"]["gradient"]["of"] == 16
+
+    def test_a_function_of_the_output_is_compared_too(self, pocket: tuple[Any, Any]) -> None:
+        def logit(output: Any) -> Any:
+            return output.logits[0, -1, 5]
+
+        view = aw.view(pocket[0], TEXT, pocket[1], metric=logit)
+        view.start_effects({"how": "zero", "of": "gradients"}, [])
+        expected = aw.attribute(pocket[0], TEXT, pocket[1], metric=logit).agreement()
+        told = view.effects["agreement"]["gradient"]
+        assert told["correlation"] == pytest.approx(expected.rank_correlation, abs=1e-12)

@@ -12,6 +12,7 @@ import torch
 from contract.record import record
 from contract.test_protocol import validate
 from support import builders, words, zoo
+from support.loops import CalledLoop
 
 import attnwidget as aw
 from attnwidget.edits.edits import Edits
@@ -20,8 +21,6 @@ from attnwidget.widget import between_messages
 from attnwidget.widget.carried_edits import _moved_ends
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from attnwidget.widget.widget import AttentionWidget
 
 TEXT = "the cat sat on the mat because it"
@@ -203,34 +202,16 @@ def test_the_page_sets_an_edit_and_hears_why_one_is_refused(view: AttentionWidge
     assert (view.interventions, view.what_if) == (Edits(), None)
 
 
-class _Loop:
-    """A kernel whose callbacks are called when the test says so."""
-
-    def __init__(self) -> None:
-        self.io_loop = self
-        self.waiting: list[Callable[[], None]] = []
-
-    def add_callback(self, call: Callable[..., None], *arguments: Any) -> None:
-        call(*arguments)
-
-    def call_later(self, _seconds: float, call: Callable[[], None]) -> None:
-        self.waiting.append(call)
-
-    def run(self) -> None:
-        while self.waiting:
-            self.waiting.pop(0)()
-
-
 @pytest.fixture
-def loop(monkeypatch: pytest.MonkeyPatch) -> _Loop:
-    loop = _Loop()
+def loop(monkeypatch: pytest.MonkeyPatch) -> CalledLoop:
+    loop = CalledLoop()
     monkeypatch.setattr(between_messages, "kernel", lambda: loop)
     monkeypatch.setattr(between_messages, "executed", lambda: False)
     return loop
 
 
 def test_of_several_edits_quickly_after_one_another_the_last_is_run(
-    view: AttentionWidget, pocket: tuple[Any, Any], loop: _Loop
+    view: AttentionWidget, pocket: tuple[Any, Any], loop: CalledLoop
 ) -> None:
     runs: list[int] = []
     before = view.attention
@@ -247,7 +228,7 @@ def test_of_several_edits_quickly_after_one_another_the_last_is_run(
     assert (view.what_if["state"], view.effect.edit) == ("done", HEAD)
 
 
-def test_a_view_that_is_gone_has_nothing_run(pocket: tuple[Any, Any], loop: _Loop) -> None:
+def test_a_view_that_is_gone_has_nothing_run(pocket: tuple[Any, Any], loop: CalledLoop) -> None:
     view = aw.view(pocket[0], TEXT, pocket[1])
     view.set_state({"interventions": PARTS})
     held = weakref.ref(view)

@@ -29,8 +29,8 @@ import { type Offer, type WhatIfEvents, type WhatIfGiven, whatIfLine } from "./l
 
 export interface WhatIfTargets {
   scene(): Scene | null;
-  /** Begin or stop working out the effects of all heads; null without a kernel. */
-  readonly effects: ((on: boolean) => Promise<void>) | null;
+  /** Begin or stop working out the effects of all heads, `of` as of `start_effects`; null without a kernel. */
+  readonly effects: ((on: boolean, of?: "gradients") => Promise<void>) | null;
   /** Whether the kernel is gone, and with it the model. */
   gone(): boolean;
   /** Show the record before the edits beside the one under them; whether there is one. */
@@ -162,17 +162,24 @@ export class WhatIfLine {
     undo: () => this.change(undo(this.edits.history.peek())),
     redo: () => this.change(redo(this.edits.history.peek())),
     clear: () => this.change(clear(this.edits.history.peek())),
-    effects: (on) => {
-      this.failure = null;
-      if (!on) this.wish = null;
-      this.targets.effects?.(on).catch((error: unknown) => {
-        this.failure = error instanceof Error ? error.message : String(error);
-        this.wish = null;
-        this.targets.redraw();
-      });
-    },
+    effects: (on) => this.run(on),
     measure: (choice) => this.edits.measure(choice),
   };
+
+  private run(on: boolean, of?: "gradients"): void {
+    this.failure = null;
+    if (!on) this.wish = null;
+    this.targets.effects?.(on, of).catch((error: unknown) => {
+      this.failure = error instanceof Error ? error.message : String(error);
+      this.wish = null;
+      this.targets.redraw();
+    });
+  }
+
+  /** Work out effects on what the record has the gradients of. */
+  compareGradients(): void {
+    this.run(true, "gradients");
+  }
 
   /** Work out effects, and score heads by them as soon as there are any. */
   scoreByEffects(as: EffectAs): void {

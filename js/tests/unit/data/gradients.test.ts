@@ -131,6 +131,15 @@ test("a thumbnail keeps the sign of what is largest, and nothing is its middle",
   expect(withoutColumns(head, [2], false).data[7]).toBe(128);
 });
 
+test("a head that has no gradients, or whose gradients have not come, has an empty thumbnail", () => {
+  const scene = attentionScene();
+  const lens = { stream: scene.stream, measure: "gradient", queries: null, keys: null } as const;
+  const sizes = { queries: 9, keys: 9, shown: 9 };
+  const { thumbnails } = drawnThumbnails(scene.thumbnails, lens, scene.blocks, sizes);
+  // Half way, where colours of both signs say nothing.
+  expect(new Set(thumbnails.get(1, 2)?.data)).toEqual(new Set([128]));
+});
+
 test("a saved page reads tiles, columns and means of both measures from the rows it holds", async () => {
   const rows = [0.5, -2, 0, 1, 0.25, -0.5];
   const bytes = new Uint8Array(Float32Array.from(rows).buffer);

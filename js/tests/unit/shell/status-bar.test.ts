@@ -8,6 +8,7 @@ const given = {
   busy: false,
   rounded: false,
   progress: null,
+  compare: null,
   retry: null,
   stop: () => {},
   resume: () => {},
@@ -29,4 +30,17 @@ test("how the weights of half precision vectors are computed stands under the vi
     new RegExp(`<div class="aw-line">\\s*<span class="aw-precision"[^>]*>${precision}</span>`),
   );
   expect(written(statusBar(attentionScene(), given))).not.toContain("aw-precision");
+});
+
+test("a measure of gradients that was not compared with exact effects offers it where there is a model", () => {
+  const scene = attentionScene({ state: { measure: "gradient" } });
+  const graded = { ...scene, stream: { ...scene.stream, metric: "log p(“was”)" } };
+  const without = written(statusBar(graded, given));
+  expect(without).toContain("not compared with exact effects<");
+  expect(without).not.toContain("<button");
+  const compare = () => {};
+  const offered = written(statusBar(graded, { ...given, compare }));
+  expect(offered).toContain("not compared with exact effects yet<");
+  expect(offered).toMatch(/<button[^>]*title="Run the model once without each of its 6 heads"/);
+  expect(written(statusBar(scene, { ...given, compare }))).not.toContain("exact effects");
 });
