@@ -24,6 +24,7 @@ from attnwidget.surveys import workers as ray_workers
 from attnwidget.surveys.checkpoint import Checkpoint
 from attnwidget.surveys.endings import carry, ending_signals
 from attnwidget.surveys.fingerprints import settings
+from attnwidget.surveys.gold_links.given import asked_links, with_links
 from attnwidget.surveys.inputs import inputs_after, length_of
 from attnwidget.surveys.reader import Reader
 
@@ -51,6 +52,10 @@ def survey(
     measure: str = "weights",
     groups: By | None = None,
     outputs: bool = False,
+    links: Any = None,
+    links_as: str = "tokens",
+    links_stream: str | None = None,
+    column: str | None = None,
     progress: bool = True,
     workers: int | None = None,
     worker_options: Mapping[str, Any] | None = None,
@@ -88,6 +93,17 @@ def survey(
             `Survey.group_shares` has the means over the inputs that have both.
         outputs: Keep the mean of what each head puts out, too, at each position that every input has, from the left, and over
             all: ``ablate(heads=…, how="mean", source=survey)`` puts that in its place.
+        links: Gold links to measure every head by, such as coreference, dependencies or alignments: a sequence with a list
+            for each input, a function that makes it of an input, the name of a column of the rows, or ``True`` where each
+            input is ``(input, links)``. A link is ``(query, key)`` or ``(query, key, "label")``, each end an integer or
+            ``(start, end)``. `Survey.links` names the best heads, `Survey.link_scores` has all.
+        links_as: What the numbers of links count: ``"tokens"``: positions of the record, special tokens among them, negative
+            from the end; ``"words"``: words of an input that is a list of words, or those that spaces separate in a text;
+            ``"characters"``: ``(start, end)`` in the text, the words there (`Attention.words`). A word's weight is the sum over
+            its pieces as a key, and the mean over them as a query (Clark et al. 2019).
+        links_stream: The stream that links are of; the first of text when left out. Links of ``"cross"`` go from a token of
+            the target to one of the source.
+        column: The column that is the input, where ``texts`` are rows: dicts, or a Ray Dataset of several columns.
         progress: Whether to show a progress bar.
         workers: How many processes on Ray; ``None`` for this process alone.
         worker_options: What each of them is given, as ``ray.data.Dataset.map_batches`` takes it; by default a GPU
@@ -140,9 +156,13 @@ def survey(
         grouped = {"groups": _described(groups)}
     if check_flag("outputs", outputs):
         grouped["outputs"] = True  # files of surveys without have no such setting either
+    linked = asked_links(links, links_as, links_stream)
+    if linked is not None:
+        grouped |= linked.described()
+        texts = with_links(texts, links, linked)
     asked = {"measure": measure, "examples": kept, **grouped, **options}
     file = Checkpoint.of(save, every, settings(asked))
-    reader = Reader(model, tokenizer, kept, measure, options, groups, outputs)
+    reader = Reader(model, tokenizer, kept, measure, options, groups, outputs, linked, column)
     if workers is None:
         ray_workers.refuse(texts, worker_options, "survey(model, texts")
         reader = reader.with_model()
