@@ -26,6 +26,7 @@ from attnwidget.surveys.endings import carry, ending_signals
 from attnwidget.surveys.fingerprints import settings
 from attnwidget.surveys.gold_links.given import asked_links, with_links
 from attnwidget.surveys.inputs import inputs_after, length_of
+from attnwidget.surveys.progress import is_watched
 from attnwidget.surveys.reader import Reader
 
 if TYPE_CHECKING:
@@ -82,9 +83,9 @@ def survey(
     Args:
         model: A Hugging Face model, or a function that returns one, or a model and its tokenizer; each worker calls it
             once.
-        texts: The inputs, each what `capture` takes; a list or anything else that can be iterated. With ``workers``
-            they are all read first, but for a Ray Dataset, which is streamed: its rows have one column, or the model's
-            inputs by name.
+        texts: The inputs, each what `capture` takes; a list or anything else that can be iterated, such as a generator, of
+            which one is held at a time. With ``workers`` they are all read first, but for a Ray Dataset, which is streamed:
+            its rows have one column, the model's inputs by name, or a ``column``.
         tokenizer: The model's tokenizer; found by the model's name among the files of this machine when left out.
         examples: How many typical inputs to keep for each head and score.
         measure: What to score: ``"weights"``, ``"value"`` or ``"norm"``; see `Layer.measure`.
@@ -104,7 +105,8 @@ def survey(
         links_stream: The stream that links are of; the first of text when left out. Links of ``"cross"`` go from a token of
             the target to one of the source.
         column: The column that is the input, where ``texts`` are rows: dicts, or a Ray Dataset of several columns.
-        progress: Whether to show a progress bar.
+        progress: Whether to show a progress bar, with the inputs per second and, where their number is known, the time that
+            is left; on a terminal and in a notebook, never in a log.
         workers: How many processes on Ray; ``None`` for this process alone.
         worker_options: What each of them is given, as ``ray.data.Dataset.map_batches`` takes it; by default a GPU
             (``{"num_gpus": 1}``) if the model is on one, else a processor.
@@ -164,6 +166,8 @@ def survey(
     file = Checkpoint.of(save, every, settings(asked))
     reader = Reader(model, tokenizer, kept, measure, options, groups, outputs, linked, column)
     if workers is None:
+        if ray_workers.is_dataset(texts):
+            texts = ray_workers.DatasetRows(texts, reader.columns)
         ray_workers.refuse(texts, worker_options, "survey(model, texts")
         reader = reader.with_model()
     begun = _begun(reader, file)
@@ -171,8 +175,9 @@ def survey(
         parts = _one_by_one(reader, inputs_after(begun, texts, file))
     else:
         parts = ray_workers.spread(reader, texts, workers, worker_options, begun=begun, file=file)
+    seen = check_flag("progress", progress) and is_watched()
     bar = tqdm(
-        total=length_of(texts), initial=begun.survey.read, disable=not progress, desc="survey", unit="input"
+        total=length_of(texts), initial=begun.survey.read, disable=not seen, desc="survey", unit="input"
     )  # fmt: skip
     try:
         so_far = _collected(parts, begun, file, bar)
