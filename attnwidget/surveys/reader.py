@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.analysis.head_scores import score_stream
+from attnwidget.surveys.batches import Batches
 from attnwidget.surveys.fingerprints import model_digest, tokenizer_digest
 from attnwidget.surveys.gold_links.reading import input_and_links, link_counts
 from attnwidget.surveys.group_means import group_means
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
     from attnwidget.analysis.position_groups import By
     from attnwidget.compute.not_numbers import Head
+    from attnwidget.record.record import Record
     from attnwidget.surveys.gold_links.given import LinksAsked
+    from attnwidget.surveys.gold_links.reading import InputAndLinks
 
 __all__ = ["PartialSurvey", "Reader"]
 
@@ -107,6 +110,7 @@ class Reader(HasModel):
         outputs: Whether the outputs of heads are kept.
         links: How gold links are given; None for none.
         column: The column of a row that is the input; None where inputs are no rows.
+        batch_size: Inputs that are read together where they can be.
     """
 
     model: Any
@@ -118,6 +122,7 @@ class Reader(HasModel):
     outputs: bool = False
     links: LinksAsked | None = None
     column: str | None = None
+    batch_size: int = 1
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -142,23 +147,39 @@ class Reader(HasModel):
         from attnwidget.capture.forward import run_forward  # noqa: PLC0415  brings transformers
 
         try:
-            given = input_and_links(of_row(one, self.column, self.links), self.links)
+            given = self.given(one)
             record = run_forward(self.model, given.one, self.tokenizer, **self.options)
-            scores = [score_stream(each, None, self.measure) for each in record.streams.values()]
-            shares = group_means(record, self.groups, self.measure)
-            using = (self.model, self.tokenizer)
-            gold = link_counts(record, self.links, given, using, self.measure)
-            found = Survey.of(
-                record.model_name,
-                scores,
-                record.text,
-                keep=self.keep,
-                groups=shares,
-                outputs=head_means(record, wanted=self.outputs),
-                links=gold,
-            )
+            return self.of_record(record, given)
         except Exception as error:  # noqa: BLE001  models, tokenizers and inputs raise what they like
             return self.skip(error)
+
+    def reads_several(self) -> Batches | None:
+        """Return what reads several inputs together, if that was asked for; it learns as it reads."""
+        return None if self.batch_size == 1 else Batches(self, self.batch_size)
+
+    def given(self, one: Any) -> InputAndLinks:
+        """Return an input, out of its row, and its links."""
+        return input_and_links(of_row(one, self.column, self.links), self.links)
+
+    def of_record(self, record: Record, given: InputAndLinks) -> PartialSurvey:
+        """Score the record of one input.
+
+        Raises:
+            Exception: Whatever scoring meets.
+        """
+        scores = [score_stream(each, None, self.measure) for each in record.streams.values()]
+        shares = group_means(record, self.groups, self.measure)
+        using = (self.model, self.tokenizer)
+        gold = link_counts(record, self.links, given, using, self.measure)
+        found = Survey.of(
+            record.model_name,
+            scores,
+            record.text,
+            keep=self.keep,
+            groups=shares,
+            outputs=head_means(record, wanted=self.outputs),
+            links=gold,
+        )
         wrong = frozenset(head for one in scores for head in one.not_numbers)
         return PartialSurvey(found, not_numbers=wrong)
 

@@ -322,6 +322,17 @@ class _Unsent:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Unread:
+    """Stands for an input that cannot be read here.
+
+    Attributes:
+        error: Why.
+    """
+
+    error: Exception
+
+
 def _pickled(one: Any) -> bytes:
     try:
         return pickle.dumps(one)
@@ -346,6 +357,7 @@ class _Worker:
         if ray.get_gpu_ids() and torch.cuda.is_available() and isinstance(reader.model, nn.Module):
             reader.model.to("cuda")
         self._reader = reader
+        self._together = getattr(reader, "reads_several", lambda: None)()
 
     def __call__(self, batch: Any) -> Any:
         """Read one part."""
@@ -359,8 +371,7 @@ class _Worker:
         if self._made_by is not None:
             found = [replace(found[0], made_by=self._made_by)]
         try:
-            for row in batch.to_pylist():
-                one = self._read(row)
+            for one in self._each(batch.to_pylist()):
                 if found[-1].fits(one):
                     found[-1] = found[-1].then(one)
                 else:
@@ -371,15 +382,28 @@ class _Worker:
             one if one.error is None else replace(one, error=_sendable(one.error)) for one in found
         ]
 
-    def _read(self, row: dict[str, Any]) -> Any:
+    def _each(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
+        """Yield what each row has; those that can be read are read together where the reader does that."""
+        if self._together is None:
+            yield from map(self._read, rows)
+            return
+        found = [self._row(row) for row in rows]
+        read = self._together.read((one, "") for one in found if not isinstance(one, _Unread))
+        for one in found:
+            yield self._reader.skip(one.error) if isinstance(one, _Unread) else next(read)
+
+    def _row(self, row: dict[str, Any]) -> Any:
+        """Return the input of a row, or why there is none."""
         try:
             named = self._reader.columns and row.keys() != {_PART}
             one = row if named else _input(row)
         except Exception as error:  # noqa: BLE001  what a pickled input does here is its own affair
-            return self._reader.skip(error)
-        if isinstance(one, _Unsent):
-            return self._reader.skip(TypeError(one.reason))
-        return self._reader.read(one)
+            return _Unread(error)
+        return _Unread(TypeError(one.reason)) if isinstance(one, _Unsent) else one
+
+    def _read(self, row: dict[str, Any]) -> Any:
+        one = self._row(row)
+        return self._reader.skip(one.error) if isinstance(one, _Unread) else self._reader.read(one)
 
 
 def _sendable(error: Exception) -> Exception:
