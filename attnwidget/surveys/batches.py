@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from attnwidget.surveys.reader import PartialSurvey, Reader
     from attnwidget.surveys.survey import Survey
 
-__all__ = ["TOLERANCE", "Batches", "why_not_padded"]
+__all__ = ["TOLERANCE", "Batches", "batches_of", "why_not_padded"]
 
 TOLERANCE = 1e-5
 """How far anything that is kept of an input may differ from what it is one by one."""
@@ -180,6 +180,12 @@ class Batches:
         warnings.warn(
             f"batch_size={self.size}: the inputs are read one by one ({why}).", stacklevel=2
         )
+
+
+def batches_of(reader: Any) -> Batches | None:
+    """Return what reads several inputs together, where a reader was asked to; it learns as it reads."""
+    size = getattr(reader, "batch_size", 1)
+    return None if size == 1 else Batches(reader, size)
 
 
 def _difference(found: PartialSurvey, alone: PartialSurvey) -> str | None:

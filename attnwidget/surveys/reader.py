@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.analysis.head_scores import score_stream
-from attnwidget.surveys.batches import Batches
 from attnwidget.surveys.fingerprints import model_digest, tokenizer_digest
 from attnwidget.surveys.gold_links.reading import input_and_links, link_counts
 from attnwidget.surveys.group_means import group_means
@@ -152,10 +151,6 @@ class Reader(HasModel):
             return self.of_record(record, given)
         except Exception as error:  # noqa: BLE001  models, tokenizers and inputs raise what they like
             return self.skip(error)
-
-    def reads_several(self) -> Batches | None:
-        """Return what reads several inputs together, if that was asked for; it learns as it reads."""
-        return None if self.batch_size == 1 else Batches(self, self.batch_size)
 
     def given(self, one: Any) -> InputAndLinks:
         """Return an input, out of its row, and its links."""

@@ -21,7 +21,7 @@ from attnwidget.compute.checks import (
 from attnwidget.compute.not_numbers import warn_not_numbers
 from attnwidget.protocol.constants import WEIGHTED_MEASURES
 from attnwidget.surveys import workers as ray_workers
-from attnwidget.surveys.batches import why_not_padded
+from attnwidget.surveys.batches import batches_of, why_not_padded
 from attnwidget.surveys.checkpoint import Checkpoint
 from attnwidget.surveys.endings import carry, ending_signals
 from attnwidget.surveys.fingerprints import settings
@@ -182,7 +182,7 @@ def survey(
     begun = _begun(reader, file)
     if workers is None:
         inputs = inputs_after(begun, texts, file)
-        several = reader.reads_several()
+        several = batches_of(reader)
         parts = _one_by_one(reader, inputs) if several is None else several.read(inputs)
     else:
         parts = ray_workers.spread(reader, texts, workers, worker_options, begun=begun, file=file)

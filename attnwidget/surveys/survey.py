@@ -25,6 +25,7 @@ from attnwidget.record.vocabulary import (
     one_layer,
 )
 from attnwidget.surveys import storage
+from attnwidget.surveys.comparing import SurveyComparison, compare_surveys
 from attnwidget.surveys.gold_links.of_survey import HasLinks
 from attnwidget.surveys.statistics import Moments, Surveyed, Typical
 from attnwidget.surveys.tables import example_rows, group_rows, score_rows, wanted_layers
@@ -120,6 +121,28 @@ class Survey(HasLinks):
 
     def __add__(self, other: object) -> Survey:
         return self.merge(other) if isinstance(other, Survey) else NotImplemented
+
+    def compare(self, other: Survey, names: Sequence[str] | None = None) -> SurveyComparison:
+        """Return how the head scores of another survey differ from those of this one: ``attnwidget.compare(survey, other)``.
+
+        Args:
+            other: The other: of a fine-tuned model, or of another corpus.
+            names: What to call them, such as ``("base", "fine-tuned")``.
+
+        Returns:
+            The comparison: `SurveyComparison.changed` ranks heads and scores, `SurveyComparison.differences` has all of them with
+            their standard errors, `SurveyComparison.map` draws one score.
+
+        Raises:
+            TypeError: If the other is no survey.
+            ValueError: If they have no layer of as many heads in common.
+        """
+        given: object = other
+        if not isinstance(given, Survey):
+            message = f"a survey is compared with another survey, got {type(given).__name__}: call compare(survey(model, texts), survey(other_model, texts))."
+            raise TypeError(message)
+        both = tuple((each.model_name, each.count, each.streams) for each in (self, other))
+        return compare_surveys((both[0], both[1]), names)
 
     def head_scores(
         self,

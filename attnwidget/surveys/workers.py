@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from attnwidget.compute.checks import integer
+from attnwidget.surveys.batches import batches_of
 from attnwidget.surveys.inputs import inputs_after
 
 if TYPE_CHECKING:
@@ -357,7 +358,7 @@ class _Worker:
         if ray.get_gpu_ids() and torch.cuda.is_available() and isinstance(reader.model, nn.Module):
             reader.model.to("cuda")
         self._reader = reader
-        self._together = getattr(reader, "reads_several", lambda: None)()
+        self._together = batches_of(reader)
 
     def __call__(self, batch: Any) -> Any:
         """Read one part."""
