@@ -173,7 +173,9 @@ def survey(
     asked = {"measure": measure, "examples": kept, **grouped, **options}
     size = _batch_size(batch_size, measure, options)
     file = Checkpoint.of(save, every, settings(asked))
-    reader = Reader(model, tokenizer, kept, measure, options, groups, outputs, linked, column, size)
+    reader = Reader(
+        model, tokenizer, kept, measure, options, groups, outputs, links=linked, column=column, batch_size=size
+    )  # fmt: skip
     if workers is None:
         if ray_workers.is_dataset(texts):
             texts = ray_workers.DatasetRows(texts, reader.columns)

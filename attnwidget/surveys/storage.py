@@ -228,7 +228,7 @@ def _stream(number: int, one: Mapping[str, Any], file: TensorFile) -> Surveyed:
     groups = _groups(number, one, heads, file)
     outputs = _outputs(number, one, layers, file)
     links = read_links(number, one, layers, file)
-    return Surveyed(Moments(layers, **moments), Typical(**typical), groups, outputs, links)
+    return Surveyed(Moments(layers, **moments), Typical(**typical), groups, outputs, links=links)
 
 
 def _groups(number: int, one: Mapping[str, Any], heads: int, file: TensorFile) -> GroupMeans | None:

@@ -97,7 +97,7 @@ class Survey(HasLinks):
                 Typical.of(one, 0),
                 shares.get(one.stream),
                 put_out.get(one.stream),
-                gold.get(one.stream),
+                links=gold.get(one.stream),
             )
             for one in scores
         }
@@ -480,7 +480,7 @@ def _merged(first: Survey, second: Survey) -> Survey:
                 streams[name].typical.merge(found.typical, keep, shift=shift),
                 _merged_groups(streams[name].groups, found.groups),
                 _merged_outputs(streams[name].outputs, found.outputs),
-                _merged_links(streams[name].links, found.links),
+                links=_merged_links(streams[name].links, found.links),
             )
         else:
             nothing = Typical(*(array[..., :0] for array in _arrays(found.typical)))
