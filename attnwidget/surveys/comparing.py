@@ -9,7 +9,14 @@ import numpy as np
 
 from attnwidget.analysis.score_definitions import SCORES, chosen
 from attnwidget.analysis.tables import table
-from attnwidget.compute.checks import check_count, check_flag, check_name, listed, shown
+from attnwidget.compute.checks import (
+    check_choice,
+    check_count,
+    check_flag,
+    check_name,
+    listed,
+    shown,
+)
 from attnwidget.compute.indexing import head_axis
 from attnwidget.protocol.text import well_formed
 from attnwidget.record.vocabulary import layers_and_heads
@@ -139,7 +146,7 @@ class SurveyComparison:
             KeyError: If there is no such stream in both.
             ValueError: If there is no such score, or there are several streams and none is named.
         """
-        (name,) = chosen(score)
+        name = check_choice("score", score, _NAMES)
         if stream is None and len(self.streams) > 1:
             message = f"there are several streams, {list(self.streams)}: choose one, such as stream={next(iter(self.streams))!r}."
             raise ValueError(message)

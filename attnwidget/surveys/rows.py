@@ -11,7 +11,19 @@ from attnwidget.surveys.gold_links.given import Linked
 if TYPE_CHECKING:
     from attnwidget.surveys.gold_links.given import LinksAsked
 
-__all__ = ["of_row"]
+__all__ = ["check_column", "of_row"]
+
+
+def check_column(column: object) -> str | None:
+    """Return the name of a column, None for None.
+
+    Raises:
+        TypeError: If it is no text.
+    """
+    if column is None or isinstance(column, str):
+        return column
+    message = f"column must be the name of a column, such as 'text', got {shown(column)}."
+    raise TypeError(message)
 
 
 def of_row(one: Any, column: str | None, links: LinksAsked | None) -> Any:

@@ -29,6 +29,7 @@ from attnwidget.surveys.gold_links.given import asked_links, with_links
 from attnwidget.surveys.inputs import inputs_after, length_of
 from attnwidget.surveys.progress import is_watched
 from attnwidget.surveys.reader import Reader
+from attnwidget.surveys.rows import check_column
 
 if TYPE_CHECKING:
     import os
@@ -174,7 +175,7 @@ def survey(
     size = _batch_size(batch_size, measure, options)
     file = Checkpoint.of(save, every, settings(asked))
     reader = Reader(
-        model, tokenizer, kept, measure, options, groups, outputs, links=linked, column=column, batch_size=size
+        model, tokenizer, kept, measure, options, groups, outputs, links=linked, column=check_column(column), batch_size=size
     )  # fmt: skip
     if workers is None:
         if ray_workers.is_dataset(texts):

@@ -134,6 +134,8 @@ def test_what_cannot_be_compared_is_told(
         aw.compare(*both, names=("a",))
     with pytest.raises(ValueError, match="scores must be among"):
         compared.differences("nope")
+    with pytest.raises(ValueError, match=r"score must be one of .* got None"):
+        compared.map(None)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="layer must be one of"):
         compared.differences(layer=9)
     with pytest.raises(KeyError, match="encoder"):

@@ -212,6 +212,10 @@ def test_links_come_beside_with_or_of_the_inputs(pocket: Any, given: Given) -> N
         ValueError, match=r"columns 'text', 'label', 'gold': say which is the input"
     ):
         aw.survey(pocket[0], rows, pocket[1], links="gold", progress=False)
+    with pytest.raises(
+        TypeError, match=r"column must be the name of a column, such as 'text', got 3"
+    ):
+        aw.survey(pocket[0], texts, pocket[1], column=3, progress=False)  # type: ignore[arg-type]
     with pytest.raises(TypeError, match=r"column='text' names a column of rows"):
         aw.survey(pocket[0], texts, pocket[1], column="text", progress=False)
 
@@ -236,8 +240,11 @@ def test_what_is_no_link_is_told(pocket: Any, links: Any, options: Any, message:
 def test_units_and_labels_are_checked(pocket: Any, whole: Survey) -> None:
     with pytest.raises(ValueError, match="links_as must be one of 'tokens', 'characters', 'words'"):
         aw.survey(pocket[0], ["the cat"], pocket[1], links=[[(1, 0)]], links_as="pieces")
-    with pytest.raises(TypeError, match="links must be a sequence with one entry for each input"):
-        aw.survey(pocket[0], ["the cat"], pocket[1], links=3)
+    for wrong in (3, torch.tensor(0), {(1, 0)}, {"the cat": [(1, 0)]}):
+        with pytest.raises(
+            TypeError, match="links must be a sequence with one entry for each input"
+        ):
+            aw.survey(pocket[0], ["the cat"], pocket[1], links=wrong)
     with pytest.raises(KeyError, match="article"):
         whole.link_scores("nsubj")
     with pytest.raises(ValueError, match="direction must be one of 'forward', 'backward'"):
