@@ -113,7 +113,7 @@ def survey(
             results stand in the order of the inputs. What is found is compared with what each text gives alone, for all of
             the first batch, and for each text longer than those before: where anything differs by more than 1e-5, or the
             model has several streams, a position bias or inputs that are no text, they are read one by one, as with 1, and
-            a warning says so.
+            a warning says so. Ctrl-C loses what is held.
         progress: Whether to show a progress bar, with the inputs per second and, where their number is known, the time that
             is left; on a terminal and in a notebook, never in a log.
         workers: How many processes on Ray; ``None`` for this process alone.

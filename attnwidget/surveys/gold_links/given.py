@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Set, Sized
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -153,7 +153,9 @@ def asked_links(links: Any, unit: Any, stream: str | None) -> LinksAsked | None:
     if callable(links) and not isinstance(links, type):
         return LinksAsked(links, unit, stream)
     # Without an order, as a set, they are beside no inputs; an array without axes is one number.
-    several = isinstance(links, Iterable) and not isinstance(links, (Mapping, Set, bytes))
+    several = isinstance(links, Iterable) and not isinstance(
+        links, (Mapping, set, frozenset, bytes)
+    )
     if links is True or (several and getattr(links, "ndim", 1) != 0):
         return LinksAsked(None, unit, stream)
     message = (
