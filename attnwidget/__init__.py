@@ -39,6 +39,8 @@ from attnwidget.record.layer import Layer
 from attnwidget.record.positions import Position
 from attnwidget.record.stream import Stream
 from attnwidget.recordings import capture, from_weights, load, recording
+from attnwidget.surveys.comparing import SurveyComparison
+from attnwidget.surveys.gold_links.scores import LinkScores
 from attnwidget.surveys.run import survey
 from attnwidget.surveys.survey import Survey
 from attnwidget.widget.widget import AttentionWidget
@@ -61,12 +63,14 @@ __all__ = [
     "Effects",
     "EffectsOverTexts",
     "Layer",
+    "LinkScores",
     "LogitLens",
     "Method",
     "Position",
     "Score",
     "Stream",
     "Survey",
+    "SurveyComparison",
     "Trace",
     "TraceLink",
     "ablate",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, overload
+from typing import TYPE_CHECKING, Any, Protocol, overload
 
 from attnwidget.comparison.alignment import Pair, align
 from attnwidget.comparison.build_series import compare_series
@@ -290,6 +290,18 @@ class Comparison:
         return compared_stream(self.streams, stream, of="both records")
 
 
+class _ComparesItself(Protocol):
+    """A survey."""
+
+    def compare(self, other: Any, names: Any) -> Any: ...
+
+
+@overload
+def compare(
+    a: _ComparesItself, b: _ComparesItself, *, names: Sequence[str] | None = None
+) -> Any: ...
+
+
 @overload
 def compare(
     a: Record, b: Record, *, names: Sequence[str] | None = None, replaced: bool = True
@@ -309,13 +321,15 @@ def compare(
 
 
 def compare(
-    a: Record,
-    b: Record,
+    a: Any,
+    b: Any,
     *more: Record,
     names: Sequence[str] | None = None,
     replaced: bool = True,
-) -> Comparison | ComparisonSeries:
-    """Put records side by side: two inputs to one model, two models on one input, or a series of more than two.
+) -> Any:
+    """Put records side by side: two inputs to one model, two models on one input, or a series of more than two; or surveys.
+
+    Two surveys are compared by their head scores, `Survey.compare`.
 
     As the last line of a cell it shows a widget; two heads of one record are compared by
     ``view(attention, view="compare", compare=[(3, 5), (4, 1)])``.
@@ -351,6 +365,10 @@ def compare(
         ComparisonSeries(GPT2LMHeadModel, 3 records, decoder: 16 heads, 7 of 9 queries and 7 of 9 keys in all)
     """
     given: tuple[object, ...] = (a, b, *more)
+    own = getattr(given[0], "compare", None)
+    if own is not None and not more and not isinstance(given[0], Record):
+        whole: Any = own(b, names)  # a survey, which says what is wrong with the other
+        return whole
     wrong = [type(record).__name__ for record in given if not isinstance(record, Record)]
     if wrong:
         message = (

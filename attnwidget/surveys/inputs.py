@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.surveys.fingerprints import digest, following
+from attnwidget.surveys.gold_links.given import Linked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -35,7 +36,7 @@ def inputs_after(
     for one in texts:
         if read == begun.survey.read:
             file.check_inputs(begun.inputs, inputs, read)
-        inputs = following(inputs, digest(one))
+        inputs = following(inputs, digest(tuple(one) if isinstance(one, Linked) else one))
         read += 1
         if read > begun.survey.read:
             yield one, inputs

@@ -27,6 +27,11 @@ class HasModel:
     tokenizer: Any
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that are read of inputs that are rows; none are."""
+        return ()
+
+    @property
     def makes_model(self) -> bool:
         """Whether the model is a function that makes it."""
         return isinstance(self.model, (FunctionType, MethodType, functools.partial))

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.analysis.head_scores import score_stream
 from attnwidget.surveys.fingerprints import model_digest, tokenizer_digest
+from attnwidget.surveys.gold_links.reading import input_and_links, link_counts
 from attnwidget.surveys.group_means import group_means
 from attnwidget.surveys.head_means import head_means
 from attnwidget.surveys.made_models import HasModel
 from attnwidget.surveys.reasons import reason_of
+from attnwidget.surveys.rows import of_row
 from attnwidget.surveys.survey import Survey
 
 if TYPE_CHECKING:
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
     from attnwidget.analysis.position_groups import By
     from attnwidget.compute.not_numbers import Head
+    from attnwidget.record.record import Record
+    from attnwidget.surveys.gold_links.given import LinksAsked
+    from attnwidget.surveys.gold_links.reading import InputAndLinks
 
 __all__ = ["PartialSurvey", "Reader"]
 
@@ -102,6 +107,9 @@ class Reader(HasModel):
         options: Passed on to `capture`.
         groups: The grouping whose shares are kept; None for none.
         outputs: Whether the outputs of heads are kept.
+        links: How gold links are given; None for none.
+        column: The column of a row that is the input; None where inputs are no rows.
+        batch_size: Inputs that are read together where they can be.
     """
 
     model: Any
@@ -111,6 +119,16 @@ class Reader(HasModel):
     options: Mapping[str, Any]
     groups: By | None = None
     outputs: bool = False
+    links: LinksAsked | None = None
+    column: str | None = None
+    batch_size: int = 1
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that are read of a row, none where inputs are no rows, or rows of one column."""
+        linked = self.links is not None and isinstance(self.links.of, str)
+        named = (self.column, self.links.of if linked and self.links is not None else None)
+        return tuple(name for name in named if name is not None)
 
     def made_by(self) -> dict[str, str]:
         """Return the digests of model and tokenizer, with their names."""
@@ -128,19 +146,35 @@ class Reader(HasModel):
         from attnwidget.capture.forward import run_forward  # noqa: PLC0415  brings transformers
 
         try:
-            record = run_forward(self.model, one, self.tokenizer, **self.options)
-            scores = [score_stream(each, None, self.measure) for each in record.streams.values()]
-            shares = group_means(record, self.groups, self.measure)
-            found = Survey.of(
-                record.model_name,
-                scores,
-                record.text,
-                keep=self.keep,
-                groups=shares,
-                outputs=head_means(record, wanted=self.outputs),
-            )
+            given = self.given(one)
+            record = run_forward(self.model, given.one, self.tokenizer, **self.options)
+            return self.of_record(record, given)
         except Exception as error:  # noqa: BLE001  models, tokenizers and inputs raise what they like
             return self.skip(error)
+
+    def given(self, one: Any) -> InputAndLinks:
+        """Return an input, out of its row, and its links."""
+        return input_and_links(of_row(one, self.column, self.links), self.links)
+
+    def of_record(self, record: Record, given: InputAndLinks) -> PartialSurvey:
+        """Score the record of one input.
+
+        Raises:
+            Exception: Whatever scoring meets.
+        """
+        scores = [score_stream(each, None, self.measure) for each in record.streams.values()]
+        shares = group_means(record, self.groups, self.measure)
+        using = (self.model, self.tokenizer)
+        gold = link_counts(record, self.links, given, using, self.measure)
+        found = Survey.of(
+            record.model_name,
+            scores,
+            record.text,
+            keep=self.keep,
+            groups=shares,
+            outputs=head_means(record, wanted=self.outputs),
+            links=gold,
+        )
         wrong = frozenset(head for one in scores for head in one.not_numbers)
         return PartialSurvey(found, not_numbers=wrong)
 

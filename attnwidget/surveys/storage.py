@@ -9,6 +9,8 @@ import torch
 
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.files.saved import SavedKind
+from attnwidget.surveys.gold_links.files import SCHEMA as LINKS_SCHEMA
+from attnwidget.surveys.gold_links.files import read_links, write_links
 from attnwidget.surveys.group_means import GroupMeans
 from attnwidget.surveys.head_means import HeadMeans
 from attnwidget.surveys.statistics import Moments, Surveyed, Typical
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["FIELDS", "FORMAT_VERSION", "read", "read_progress", "write"]
 
 # 2: digests. 3: how far a survey has come that is written while it runs. 4: shares of groups. 5: outputs of heads.
-# Older files are read as before.
-FORMAT_VERSION = 5
+# 6: gold links. Older files are read as before.
+FORMAT_VERSION = 6
 FIELDS = ("model_name", "streams", "count", "skipped", "examples_kept", "texts", "interrupted")
 _ARRAYS = {
     "moments": ("count", "mean", "squares", "rows"),
@@ -73,6 +75,7 @@ _SCHEMA = {
                         "required": ["inputs", "rows"],
                         "additionalProperties": False,
                     },
+                    "links": LINKS_SCHEMA,
                 },
                 "required": ["name", "layers"],
                 "additionalProperties": False,
@@ -141,15 +144,9 @@ def write(
                 array = getattr(found.groups, each)
                 tensors[f"{number}.groups.{each}"] = torch.from_numpy(array.copy(order="C"))
         if found.outputs is not None:
-            header_of["outputs"] = {
-                "inputs": found.outputs.inputs,
-                "rows": list(found.outputs.rows),
-            }
-            for each in _OUTPUT_ARRAYS:
-                for place, array in enumerate(getattr(found.outputs, each)):
-                    tensors[f"{number}.outputs.{place}.{each}"] = torch.from_numpy(
-                        array.copy(order="C")
-                    )
+            header_of["outputs"] = _write_outputs(number, found.outputs, tensors)
+        if found.links is not None:
+            header_of["links"] = write_links(number, found.links, tensors)
         for part, names in _ARRAYS.items():
             for each in names:
                 array = getattr(getattr(found, part), each)
@@ -163,6 +160,14 @@ def write(
     if progress is not None:
         header["progress"] = dict(progress)
     _KIND.write(path, header, tensors)
+
+
+def _write_outputs(number: int, found: HeadMeans, tensors: dict[str, Any]) -> dict[str, Any]:
+    """Add the tensors of a stream's outputs, and return what its header says of them."""
+    for each in _OUTPUT_ARRAYS:
+        for place, array in enumerate(getattr(found, each)):
+            tensors[f"{number}.outputs.{place}.{each}"] = torch.from_numpy(array.copy(order="C"))
+    return {"inputs": found.inputs, "rows": list(found.rows)}
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -222,7 +227,8 @@ def _stream(number: int, one: Mapping[str, Any], file: TensorFile) -> Surveyed:
     _check_arrays(moments | typical, expected, f"stream {one['name']!r}")
     groups = _groups(number, one, heads, file)
     outputs = _outputs(number, one, layers, file)
-    return Surveyed(Moments(layers, **moments), Typical(**typical), groups, outputs)
+    links = read_links(number, one, layers, file)
+    return Surveyed(Moments(layers, **moments), Typical(**typical), groups, outputs, links=links)
 
 
 def _groups(number: int, one: Mapping[str, Any], heads: int, file: TensorFile) -> GroupMeans | None:

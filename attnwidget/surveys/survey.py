@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +25,8 @@ from attnwidget.record.vocabulary import (
     one_layer,
 )
 from attnwidget.surveys import storage
+from attnwidget.surveys.comparing import SurveyComparison, compare_surveys
+from attnwidget.surveys.gold_links.of_survey import HasLinks
 from attnwidget.surveys.statistics import Moments, Surveyed, Typical
 from attnwidget.surveys.tables import example_rows, group_rows, score_rows, wanted_layers
 
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from attnwidget.compute.indexing import Heads
     from attnwidget.edits.head_outputs import HeadOutputs
     from attnwidget.record.vocabulary import Layers
+    from attnwidget.surveys.gold_links.counts import LinkCounts
     from attnwidget.surveys.group_means import GroupMeans
     from attnwidget.surveys.head_means import HeadMeans
 
@@ -49,7 +52,7 @@ TEXT_LENGTH = 2000
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Survey:
+class Survey(HasLinks):
     """Head scores over many inputs: mean and spread, and each head's most typical inputs.
 
     Surveys of parts add up: ``first + second`` is the survey of both one after the other, equal to a survey of all but
@@ -84,15 +87,17 @@ class Survey:
         keep: int = 5,
         groups: Mapping[str, GroupMeans] | None = None,
         outputs: Mapping[str, HeadMeans] | None = None,
+        links: Mapping[str, LinkCounts] | None = None,
     ) -> Survey:
-        """Return the survey of one input; the shares of its ``groups`` and ``outputs`` of heads by the stream's name."""
-        shares, put_out = groups or {}, outputs or {}
+        """Return the survey of one input; the shares of its ``groups``, ``outputs`` of heads and ``links`` by the stream's name."""
+        shares, put_out, gold = groups or {}, outputs or {}, links or {}
         streams = {
             one.stream: Surveyed(
                 Moments.of(one),
                 Typical.of(one, 0),
                 shares.get(one.stream),
                 put_out.get(one.stream),
+                links=gold.get(one.stream),
             )
             for one in scores
         }
@@ -116,6 +121,28 @@ class Survey:
 
     def __add__(self, other: object) -> Survey:
         return self.merge(other) if isinstance(other, Survey) else NotImplemented
+
+    def compare(self, other: Survey, names: Sequence[str] | None = None) -> SurveyComparison:
+        """Return how the head scores of another survey differ from those of this one: ``attnwidget.compare(survey, other)``.
+
+        Args:
+            other: The other: of a fine-tuned model, or of another corpus.
+            names: What to call them, such as ``("base", "fine-tuned")``.
+
+        Returns:
+            The comparison: `SurveyComparison.changed` ranks heads and scores, `SurveyComparison.differences` has all of them with
+            their standard errors, `SurveyComparison.map` draws one score.
+
+        Raises:
+            TypeError: If the other is no survey.
+            ValueError: If they have no layer of as many heads in common.
+        """
+        given: object = other
+        if not isinstance(given, Survey):
+            message = f"a survey is compared with another survey, got {type(given).__name__}: call compare(survey(model, texts), survey(other_model, texts))."
+            raise TypeError(message)
+        both = tuple((each.model_name, each.count, each.streams) for each in (self, other))
+        return compare_surveys((both[0], both[1]), names)
 
     def head_scores(
         self,
@@ -453,11 +480,12 @@ def _merged(first: Survey, second: Survey) -> Survey:
                 streams[name].typical.merge(found.typical, keep, shift=shift),
                 _merged_groups(streams[name].groups, found.groups),
                 _merged_outputs(streams[name].outputs, found.outputs),
+                links=_merged_links(streams[name].links, found.links),
             )
         else:
             nothing = Typical(*(array[..., :0] for array in _arrays(found.typical)))
             typical = nothing.merge(found.typical, keep, shift=shift)
-            streams[name] = Surveyed(found.moments, typical, found.groups, found.outputs)
+            streams[name] = replace(found, typical=typical)
     texts = {**first.texts, **{index + shift: text for index, text in second.texts.items()}}
     used = {
         index for found in streams.values() for index in np.unique(found.typical.index).tolist()
@@ -480,6 +508,12 @@ def _merged_groups(first: GroupMeans | None, second: GroupMeans | None) -> Group
 
 
 def _merged_outputs(first: HeadMeans | None, second: HeadMeans | None) -> HeadMeans | None:
+    if first is None or second is None:
+        return first or second
+    return first.merge(second)
+
+
+def _merged_links(first: LinkCounts | None, second: LinkCounts | None) -> LinkCounts | None:
     if first is None or second is None:
         return first or second
     return first.merge(second)

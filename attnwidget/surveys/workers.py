@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from attnwidget.compute.checks import integer
+from attnwidget.surveys.batches import batches_of
 from attnwidget.surveys.inputs import inputs_after
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "DatasetRows",
     "PackedModel",
     "PartOfInputs",
     "ReadsInputs",
@@ -76,6 +78,10 @@ class ReadsInputs(Protocol[Found_co]):
     @property
     def makes_model(self) -> bool:
         """Whether it is a function."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that it reads of rows; none where rows of one column are that, others the model's inputs."""
 
     def with_model(self) -> Self:
         """Return this with the model there."""
@@ -238,7 +244,7 @@ def spread(
         with _running(ray, count):
             # Held until the end: the worker that replaces one that died unpacks it again.
             held = ray.put(packed)
-            rows = _rest(texts, begun, file, most) if given is None else given.rows(data, count, most)  # fmt: skip
+            rows = _rest(texts, begun, file, most, reader.columns) if given is None else given.rows(data, count, most)  # fmt: skip
             if rows is not None:
                 found = rows.map_batches(
                     _Worker,
@@ -317,6 +323,17 @@ class _Unsent:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Unread:
+    """Stands for an input that cannot be read here.
+
+    Attributes:
+        error: Why.
+    """
+
+    error: Exception
+
+
 def _pickled(one: Any) -> bytes:
     try:
         return pickle.dumps(one)
@@ -341,6 +358,7 @@ class _Worker:
         if ray.get_gpu_ids() and torch.cuda.is_available() and isinstance(reader.model, nn.Module):
             reader.model.to("cuda")
         self._reader = reader
+        self._together = batches_of(reader)
 
     def __call__(self, batch: Any) -> Any:
         """Read one part."""
@@ -354,8 +372,7 @@ class _Worker:
         if self._made_by is not None:
             found = [replace(found[0], made_by=self._made_by)]
         try:
-            for row in batch.to_pylist():
-                one = self._read(row)
+            for one in self._each(batch.to_pylist()):
                 if found[-1].fits(one):
                     found[-1] = found[-1].then(one)
                 else:
@@ -366,14 +383,28 @@ class _Worker:
             one if one.error is None else replace(one, error=_sendable(one.error)) for one in found
         ]
 
-    def _read(self, row: dict[str, Any]) -> Any:
+    def _each(self, rows: Sequence[dict[str, Any]]) -> Iterator[Any]:
+        """Yield what each row has; those that can be read are read together where the reader does that."""
+        if self._together is None:
+            yield from map(self._read, rows)
+            return
+        found = [self._row(row) for row in rows]
+        read = self._together.read((one, "") for one in found if not isinstance(one, _Unread))
+        for one in found:
+            yield self._reader.skip(one.error) if isinstance(one, _Unread) else next(read)
+
+    def _row(self, row: dict[str, Any]) -> Any:
+        """Return the input of a row, or why there is none."""
         try:
-            one = _input(row)
+            named = self._reader.columns and row.keys() != {_PART}
+            one = row if named else _input(row)
         except Exception as error:  # noqa: BLE001  what a pickled input does here is its own affair
-            return self._reader.skip(error)
-        if isinstance(one, _Unsent):
-            return self._reader.skip(TypeError(one.reason))
-        return self._reader.read(one)
+            return _Unread(error)
+        return _Unread(TypeError(one.reason)) if isinstance(one, _Unsent) else one
+
+    def _read(self, row: dict[str, Any]) -> Any:
+        one = self._row(row)
+        return self._reader.skip(one.error) if isinstance(one, _Unread) else self._reader.read(one)
 
 
 def _sendable(error: Exception) -> Exception:
@@ -385,9 +416,38 @@ def _sendable(error: Exception) -> Exception:
     return found
 
 
-def _rest(texts: Any, begun: PartialSurvey | None, file: Checkpoint | None, most: int) -> Any:
+class DatasetRows:
+    """The rows of a Ray Dataset as inputs of this process, streamed in their order, a batch of them at a time.
+
+    Args:
+        texts: The dataset.
+        columns: The columns that are read; none where rows of one column are the input.
+
+    Raises:
+        ValueError: If its rows have columns that nobody can choose from.
+    """
+
+    def __init__(self, texts: Any, columns: tuple[str, ...]) -> None:
+        _check_columns(texts, columns)
+        self._texts, self._whole = texts, bool(columns)
+
+    def __iter__(self) -> Iterator[Any]:
+        context = self._texts.context
+        options, bars = context.execution_options, context.enable_progress_bars
+        before, options.preserve_order = options.preserve_order, True
+        context.enable_progress_bars = False
+        try:
+            for row in self._texts.iter_rows():
+                yield row if self._whole else _input(row)
+        finally:
+            options.preserve_order, context.enable_progress_bars = before, bars
+
+
+def _rest(
+    texts: Any, begun: PartialSurvey | None, file: Checkpoint | None, most: int, columns: tuple[str, ...]
+) -> Any:  # fmt: skip
     """Return a dataset whose blocks are parts of the rows that were not read, if there are any."""
-    _check_columns(texts)
+    _check_columns(texts, columns)
     read = 0 if begun is None else begun.survey.read
     if file is not None and read:
         options = texts.context.execution_options
@@ -409,9 +469,13 @@ def _input(row: dict[str, Any]) -> Any:
     return next(iter(row.values())) if len(row) == 1 else row
 
 
-def _check_columns(texts: Any) -> None:
+def _check_columns(texts: Any, wanted: tuple[str, ...]) -> None:
     names = texts.columns() or []
-    if len(names) > 1 and not _INPUTS & set(names):
+    missing = [name for name in wanted if names and name not in names]
+    if missing:
+        message = f"the rows of texts have the columns {names}, and no {missing[0]!r}."
+        raise ValueError(message)
+    if not wanted and len(names) > 1 and not _INPUTS & set(names):
         message = (
             f"the rows of texts have the columns {names}: say which of them is the input, such as "
             f"texts.select_columns([{names[0]!r}])."

@@ -144,7 +144,7 @@ def calls(folder: Path) -> list[Call]:
         Call("series.figure", draw(series), ("kind", *drawn)),
         Call("series.difference", lambda **given: series.difference(**{"layer": 0, **given}), ("between", "stream", *_HEADS)),
         Call("series.changed", series.changed, ("top", "stream", *_HEADS)),
-        Call("survey", lambda **given: aw.survey(model, **{"texts": ["the cat"], "tokenizer": tokenizer, "progress": False, **given}), ("texts", "examples", "measure", "layers", "batch")),
+        Call("survey", lambda **given: aw.survey(model, **{"texts": ["the cat"], "tokenizer": tokenizer, "progress": False, **given}), ("texts", "examples", "measure", "layers", "batch", "links", "links_as", "links_stream", "column", "batch_size")),
         Call("survey.head_scores", surveyed.head_scores, ("scores", "stream", *_HEADS)),
         Call("survey.examples", lambda **given: surveyed.examples(**{"layer": 0, "head": 0, "score": "previous", **given}), ("stream", "score", *_HEADS)),
         Call("find", attention.find, ("query", "key", "pattern", "from_group", "by")),

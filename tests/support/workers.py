@@ -170,7 +170,13 @@ def main(folder: Path) -> None:
 
     texts = ray.data.from_items([{"text": one} for one in MANY], override_num_blocks=3)
     two = texts.add_column("label", lambda table: [0] * len(table))
-    said["dataset alone"] = error(lambda: aw.survey(model, texts, tokenizer))
+    aw.survey(model, texts, tokenizer, progress=False).save(folder / "alone.safetensors")
+    short = ray.data.from_items([{"text": one, "id": 1, "gold": [[2, 1]]} for one in TEXTS])
+    for name, options in (("alone", {}), ("workers", {"workers": 1})):
+        found = aw.survey(
+            model, short, tokenizer, column="text", links="gold", progress=False, **options
+        )
+        found.save(folder / f"linked-{name}.safetensors")
     said["two columns"] = error(lambda: aw.survey(model, two, tokenizer, workers=2))
     found = aw.survey(model, texts, tokenizer, workers=2, progress=False)
     found.save(folder / "dataset.safetensors")

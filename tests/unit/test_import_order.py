@@ -52,6 +52,7 @@ CAPTURE_ORDER = (
     ("distributed",),
     ("finish", "inspect"),
     ("forward",),
+    ("padded_batch",),
     ("edited_runs",),
 )
 MOST_AT_THE_TOP = 8

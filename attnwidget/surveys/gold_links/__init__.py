@@ -1,0 +1,1 @@
+"""Heads against annotated links between positions: what a caller gives, counts, scores, files."""
