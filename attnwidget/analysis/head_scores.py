@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import torch
 
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.analysis.score_sums import NAMES, Patterns, Sums, VisibleKeyStats, row_scores
+from attnwidget.analysis.scored_rows import ScoredRows
 from attnwidget.analysis.token_features import TokenFeatures
 from attnwidget.compute.group_sums import LEAST_LEFT
 from attnwidget.compute.indexing import Axis
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from attnwidget.analysis.scored_rows import RowWatcher
     from attnwidget.compute.measures import Factors
     from attnwidget.compute.not_numbers import Head
     from attnwidget.compute.resumable import Slices
@@ -218,6 +221,7 @@ def score_stream(
     measure: str = "weights",
     *,
     progress: Callable[[float], None] | None = None,
+    watcher: RowWatcher | None = None,
 ) -> StreamScores:
     """Score every head of a stream.
 
@@ -230,6 +234,7 @@ def score_stream(
         measure: What to score; `Layer.measure` explains. For other measures than ``"weights"`` each row is divided by
             its sum.
         progress: Told the share of the weights that has been read, as it grows to 1.
+        watcher: Shown every row with its scores, block by block.
 
     Returns:
         The scores; see `SCORES` for what they mean.
@@ -237,7 +242,7 @@ def score_stream(
     Raises:
         ValueError: If a layer cannot give the measure.
     """
-    work = score_slices(stream, sink, measure)
+    work = score_slices(stream, sink, measure, watcher)
     if progress is None:
         return finish(work)
     return finish(_told(work, progress))
@@ -256,15 +261,23 @@ def _told(work: Slices[StreamScores], progress: Callable[[float], None]) -> Slic
 
 
 def score_slices(
-    stream: Stream, sink: Sequence[int] | None = None, measure: str = "weights"
+    stream: Stream,
+    sink: Sequence[int] | None = None,
+    measure: str = "weights",
+    watcher: RowWatcher | None = None,
 ) -> Slices[StreamScores]:
     """Return `score_stream` as a computation in slices; arguments and errors are the same, the latter come first."""
     features = TokenFeatures.of(stream, sink)
-    return _score(stream, features, [row_factors(layer, measure) for layer in stream], measure)
+    scales = [row_factors(layer, measure) for layer in stream]
+    return _score(stream, features, scales, measure, watcher)
 
 
 def _score(
-    stream: Stream, features: TokenFeatures, scales: Sequence[Factors | None], measure: str
+    stream: Stream,
+    features: TokenFeatures,
+    scales: Sequence[Factors | None],
+    measure: str,
+    watcher: RowWatcher | None,
 ) -> Slices[StreamScores]:
     visible = [VisibleKeys(layer, offset=features.offset) for layer in stream]
     means = [_RunningMeans(layer.num_heads) for layer in stream]
@@ -273,7 +286,8 @@ def _score(
         start, count = queries.indices[0], len(queries)
         block = _QueryBlock(features, queries, seen_keys(stream, queries))
         for place, layer in enumerate(stream):
-            work = _add(means[place], layer, visible[place], scales[place], block)
+            shown = None if watcher is None else functools.partial(watcher.see, place)
+            work = _add(means[place], layer, visible[place], scales[place], block, shown=shown)
             done = start + place * count / len(stream), start + (place + 1) * count / len(stream)
             yield from share_of(
                 within(layer, work), done[0] / features.n_query, done[1] / features.n_query
@@ -294,6 +308,8 @@ def _add(
     keys: VisibleKeys,
     factors: Factors | None,
     block: _QueryBlock,
+    *,
+    shown: Callable[[ScoredRows], None] | None,
 ) -> Slices[None]:
     """Add a block of queries of one layer."""
     every = Axis(range(layer.num_heads))
@@ -305,7 +321,11 @@ def _add(
             weights.mul_(factors.of(part, every, block.queries))
             weights.div_(weights.sum(-1, keepdim=True).clamp(min=1e-30))
         sums = patterns.sums(weights, part.queries, part.keys)
-        means.add(part.heads, sums, visible, part.queries)
+        some = visible.part(part.heads, part.queries)
+        values, valid = means.add(part.heads, sums, some)
+        if shown is not None:
+            where = part.heads, part.queries, part.keys
+            shown(ScoredRows(*where, weights, patterns, values, valid, some.counts[0]))
         yield part.heads.stop / layer.num_heads
 
 
@@ -344,9 +364,8 @@ class _RunningMeans:
         self._rows = np.zeros(shape)
         self._expected_rows = np.zeros(shape)
 
-    def add(self, heads: slice, sums: Sums, visible: VisibleKeyStats, rows: slice) -> None:
-        """Add the rows of a block."""
-        visible = visible.part(heads, rows)
+    def add(self, heads: slice, sums: Sums, visible: VisibleKeyStats) -> tuple[Tensor, Tensor]:
+        """Add some rows of a block; return their scores with the sink, and which of them are read."""
         total = sums.total.double()
         over = torch.stack([torch.ones_like(total[0]), total[1].clamp(min=1e-30)])
         values = row_scores(sums, over, visible.counts, visible.far)
@@ -359,6 +378,7 @@ class _RunningMeans:
         self._rows[:, heads] += valid.sum(2).cpu().numpy()
         self._expected[:, heads] += _summed(visible.expected, visible.valid)
         self._expected_rows[:, heads] += visible.valid.sum(2).cpu().numpy()
+        return values[0], valid[0]
 
     def finish(self, layer: int, features: TokenFeatures) -> LayerScores:
         """Return the means."""

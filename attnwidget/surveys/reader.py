@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.analysis.head_scores import score_stream
+from attnwidget.surveys.contexts.gathered import StreamContexts, watchers
 from attnwidget.surveys.fingerprints import model_digest, tokenizer_digest
 from attnwidget.surveys.group_means import group_means
 from attnwidget.surveys.head_means import head_means
@@ -102,6 +103,7 @@ class Reader(HasModel):
         options: Passed on to `capture`.
         groups: The grouping whose shares are kept; None for none.
         outputs: Whether the outputs of heads are kept.
+        contexts: How many contexts are kept for each head and score; 0 for none, and no deciles and counts either.
     """
 
     model: Any
@@ -111,6 +113,7 @@ class Reader(HasModel):
     options: Mapping[str, Any]
     groups: By | None = None
     outputs: bool = False
+    contexts: int = 0
 
     def made_by(self) -> dict[str, str]:
         """Return the digests of model and tokenizer, with their names."""
@@ -129,7 +132,11 @@ class Reader(HasModel):
 
         try:
             record = run_forward(self.model, one, self.tokenizer, **self.options)
-            scores = [score_stream(each, None, self.measure) for each in record.streams.values()]
+            finders = watchers(record, self.contexts)
+            scores = [
+                score_stream(each, None, self.measure, watcher=finders.get(each.name))
+                for each in record.streams.values()
+            ]
             shares = group_means(record, self.groups, self.measure)
             found = Survey.of(
                 record.model_name,
@@ -138,6 +145,11 @@ class Reader(HasModel):
                 keep=self.keep,
                 groups=shares,
                 outputs=head_means(record, wanted=self.outputs),
+                contexts={
+                    one.stream: StreamContexts.of(record, finders[one.stream], one, self.contexts)
+                    for one in scores
+                    if finders
+                },
             )
         except Exception as error:  # noqa: BLE001  models, tokenizers and inputs raise what they like
             return self.skip(error)

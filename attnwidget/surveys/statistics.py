@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attnwidget.analysis.head_scores import StreamScores
+    from attnwidget.surveys.contexts.gathered import StreamContexts
     from attnwidget.surveys.group_means import GroupMeans
     from attnwidget.surveys.head_means import HeadMeans
 
@@ -153,9 +154,11 @@ class Surveyed:
         typical: Its most typical inputs.
         groups: The shares of groups, where they were asked for and an input had any.
         outputs: What its heads put out, where that was asked for.
+        contexts: Where its heads do something, where that was asked for.
     """
 
     moments: Moments
     typical: Typical
     groups: GroupMeans | None = None
     outputs: HeadMeans | None = None
+    contexts: StreamContexts | None = None

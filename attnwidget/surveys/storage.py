@@ -9,6 +9,7 @@ import torch
 
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.files.saved import SavedKind
+from attnwidget.surveys.contexts import saved as contexts
 from attnwidget.surveys.group_means import GroupMeans
 from attnwidget.surveys.head_means import HeadMeans
 from attnwidget.surveys.statistics import Moments, Surveyed, Typical
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["FIELDS", "FORMAT_VERSION", "read", "read_progress", "write"]
 
 # 2: digests. 3: how far a survey has come that is written while it runs. 4: shares of groups. 5: outputs of heads.
-# Older files are read as before.
-FORMAT_VERSION = 5
+# 6: contexts. Older files are read as before.
+FORMAT_VERSION = 6
 FIELDS = ("model_name", "streams", "count", "skipped", "examples_kept", "texts", "interrupted")
 _ARRAYS = {
     "moments": ("count", "mean", "squares", "rows"),
@@ -73,6 +74,7 @@ _SCHEMA = {
                         "required": ["inputs", "rows"],
                         "additionalProperties": False,
                     },
+                    "contexts": contexts.SCHEMA,
                 },
                 "required": ["name", "layers"],
                 "additionalProperties": False,
@@ -150,6 +152,7 @@ def write(
                     tensors[f"{number}.outputs.{place}.{each}"] = torch.from_numpy(
                         array.copy(order="C")
                     )
+        tensors |= _context_tensors(number, found, header_of)
         for part, names in _ARRAYS.items():
             for each in names:
                 array = getattr(getattr(found, part), each)
@@ -163,6 +166,15 @@ def write(
     if progress is not None:
         header["progress"] = dict(progress)
     _KIND.write(path, header, tensors)
+
+
+def _context_tensors(number: int, found: Surveyed, header_of: dict[str, Any]) -> dict[str, Any]:
+    """Return the tensors of a stream's contexts by name, and say in its header that there are any."""
+    if found.contexts is None:
+        return {}
+    header_of["contexts"] = contexts.header_of(found.contexts)
+    tensors = contexts.tensors_of(found.contexts)
+    return {f"{number}.contexts.{name}": tensor for name, tensor in tensors.items()}
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -222,7 +234,10 @@ def _stream(number: int, one: Mapping[str, Any], file: TensorFile) -> Surveyed:
     _check_arrays(moments | typical, expected, f"stream {one['name']!r}")
     groups = _groups(number, one, heads, file)
     outputs = _outputs(number, one, layers, file)
-    return Surveyed(Moments(layers, **moments), Typical(**typical), groups, outputs)
+    places = None
+    if "contexts" in one:
+        places = contexts.read_contexts(one["contexts"], f"{number}.contexts.", heads, file)
+    return Surveyed(Moments(layers, **moments), Typical(**typical), groups, outputs, places)
 
 
 def _groups(number: int, one: Mapping[str, Any], heads: int, file: TensorFile) -> GroupMeans | None:

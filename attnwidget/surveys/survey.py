@@ -6,8 +6,6 @@ import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from attnwidget.analysis.score_definitions import chosen
 from attnwidget.analysis.score_tables import label_rows
 from attnwidget.analysis.tables import table
@@ -25,6 +23,8 @@ from attnwidget.record.vocabulary import (
     one_layer,
 )
 from attnwidget.surveys import storage
+from attnwidget.surveys.contexts.gathered import merged_contexts
+from attnwidget.surveys.contexts.queries import ReadsContexts, let_go, used_inputs
 from attnwidget.surveys.statistics import Moments, Surveyed, Typical
 from attnwidget.surveys.tables import example_rows, group_rows, score_rows, wanted_layers
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from attnwidget.compute.indexing import Heads
     from attnwidget.edits.head_outputs import HeadOutputs
     from attnwidget.record.vocabulary import Layers
+    from attnwidget.surveys.contexts.gathered import StreamContexts
     from attnwidget.surveys.group_means import GroupMeans
     from attnwidget.surveys.head_means import HeadMeans
 
@@ -49,7 +50,7 @@ TEXT_LENGTH = 2000
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Survey:
+class Survey(ReadsContexts):
     """Head scores over many inputs: mean and spread, and each head's most typical inputs.
 
     Surveys of parts add up: ``first + second`` is the survey of both one after the other, equal to a survey of all but
@@ -84,15 +85,17 @@ class Survey:
         keep: int = 5,
         groups: Mapping[str, GroupMeans] | None = None,
         outputs: Mapping[str, HeadMeans] | None = None,
+        contexts: Mapping[str, StreamContexts] | None = None,
     ) -> Survey:
-        """Return the survey of one input; the shares of its ``groups`` and ``outputs`` of heads by the stream's name."""
-        shares, put_out = groups or {}, outputs or {}
+        """Return the survey of one input; what else is kept of its streams by their names."""
+        shares, put_out, places = groups or {}, outputs or {}, contexts or {}
         streams = {
             one.stream: Surveyed(
                 Moments.of(one),
                 Typical.of(one, 0),
                 shares.get(one.stream),
                 put_out.get(one.stream),
+                places.get(one.stream),
             )
             for one in scores
         }
@@ -453,22 +456,24 @@ def _merged(first: Survey, second: Survey) -> Survey:
                 streams[name].typical.merge(found.typical, keep, shift=shift),
                 _merged_groups(streams[name].groups, found.groups),
                 _merged_outputs(streams[name].outputs, found.outputs),
+                merged_contexts(streams[name].contexts, found.contexts, shift),
             )
         else:
             nothing = Typical(*(array[..., :0] for array in _arrays(found.typical)))
             typical = nothing.merge(found.typical, keep, shift=shift)
-            streams[name] = Surveyed(found.moments, typical, found.groups, found.outputs)
+            places = None if found.contexts is None else found.contexts.shifted(shift)
+            streams[name] = Surveyed(found.moments, typical, found.groups, found.outputs, places)
     texts = {**first.texts, **{index + shift: text for index, text in second.texts.items()}}
-    used = {
-        index for found in streams.values() for index in np.unique(found.typical.index).tolist()
-    }
+    if let_go(first.count, second.count, streams):
+        used = used_inputs(streams)
+        texts = {index: text for index, text in texts.items() if index in used}
     return Survey(
         first.model_name,
         streams,
         first.count + second.count,
         first.skipped + tuple((index + shift, reason) for index, reason in second.skipped),
         keep,
-        {index: text for index, text in texts.items() if index in used},
+        texts,
         first.interrupted or second.interrupted,
     )
 
