@@ -14,6 +14,7 @@ const events: ToolbarEvents = {
   code: null,
   freeze: null,
   search: () => {},
+  containing: () => {},
   help: () => {},
 };
 const shown = (scene: Scene) =>
