@@ -236,16 +236,16 @@ def test_a_context_is_found_by_its_text_and_opens_its_input_at_the_link(notebook
         notebook.append(f"near = {kept}.view(model, tokenizer, layer=2, heads=[1])\nnear")
     )
     survey.settle()
-    assert survey.stop("examples", "context in input 3, ").count() > 0
+    found = survey.stop("examples", "context in input 3, ")
+    expect(found).to_have_count(1)
     survey.root.get_by_label("Contexts with this text").fill("tea milk")
     survey.settle()
     survey.screenshot("finding-contexts")
-    found = survey.stop("examples", "context in input 3, ")
-    name = found.first.get_attribute("aria-label")
+    expect(found).to_have_attribute("aria-label", re.compile("tea milk"))
+    name = found.get_attribute("aria-label")
     assert name
-    assert "tea milk" in name
     query, key = re.findall(r"query (\S+), key (\S+):", name)[0]
-    found.first.click()
+    survey.click("examples", name)
     notebook.wait_value("near.example", 3)
     labels = notebook.value(
         "[near.attention['decoder'].key_positions[at].label for at in (near.query, near.key)]"
