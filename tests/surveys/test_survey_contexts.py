@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import pickle
 import random
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -183,7 +184,7 @@ def test_workers_that_read_parts_change_nothing(pocket: Any, whole: Survey, tmp_
         part = reader.nothing()
         for text in SOME[start:stop]:
             part = part.then(reader.read(text))
-        found = found.then(part)
+        found = found.then(pickle.loads(pickle.dumps(part)))  # noqa: S301  (its own)
     assert contexts_only(found.survey.settled(), tmp_path) == contexts_only(whole, tmp_path)
     # Inputs of a part are counted together with those of others, so they must wait for these.
     assert workers._MOST < BLOCK
