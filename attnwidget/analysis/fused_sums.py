@@ -81,7 +81,7 @@ class FusedStream:
         self,
         layer: LayerTensors,
         factors: Factors | None,
-        keep: Callable[[slice, Sums, VisibleKeyStats], None],
+        keep: Callable[[slice, Sums, VisibleKeyStats], object],
     ) -> Slices[None]:
         """Read a layer of which `why_dense` says nothing.
 
@@ -114,7 +114,7 @@ class FusedStream:
         run: HeadRun,
         layer: LayerTensors,
         seen: _Seen,
-        keep: Callable[[slice, Sums, VisibleKeyStats], None],
+        keep: Callable[[slice, Sums, VisibleKeyStats], object],
     ) -> Slices[None]:
         offset = self._features.offset
         sink = self._features.keys["sink"].to(layer.device)

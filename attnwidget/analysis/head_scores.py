@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -11,6 +12,7 @@ import torch
 from attnwidget.analysis.fused_sums import FusedStream, why_dense
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.analysis.score_sums import NAMES, Patterns, Sums, VisibleKeyStats, row_scores
+from attnwidget.analysis.scored_rows import ScoredRows, scores_of_rows
 from attnwidget.analysis.token_features import TokenFeatures
 from attnwidget.compute.group_sums import LEAST_LEFT
 from attnwidget.compute.indexing import Axis
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from attnwidget.analysis.scored_rows import RowWatcher
     from attnwidget.compute.measures import Factors
     from attnwidget.compute.not_numbers import Head
     from attnwidget.compute.resumable import Slices
@@ -219,6 +222,7 @@ def score_stream(
     measure: str = "weights",
     *,
     progress: Callable[[float], None] | None = None,
+    watcher: RowWatcher | None = None,
 ) -> StreamScores:
     """Score every head of a stream.
 
@@ -231,6 +235,7 @@ def score_stream(
         measure: What to score; `Layer.measure` explains. For other measures than ``"weights"`` each row is divided by
             its sum.
         progress: Told the share of the weights that has been read, as it grows to 1.
+        watcher: Shown every row with its scores, block by block.
 
     Returns:
         The scores; see `SCORES` for what they mean.
@@ -238,7 +243,7 @@ def score_stream(
     Raises:
         ValueError: If a layer cannot give the measure.
     """
-    work = score_slices(stream, sink, measure)
+    work = score_slices(stream, sink, measure, watcher)
     if progress is None:
         return finish(work)
     return finish(_told(work, progress))
@@ -257,21 +262,29 @@ def _told(work: Slices[StreamScores], progress: Callable[[float], None]) -> Slic
 
 
 def score_slices(
-    stream: Stream, sink: Sequence[int] | None = None, measure: str = "weights"
+    stream: Stream,
+    sink: Sequence[int] | None = None,
+    measure: str = "weights",
+    watcher: RowWatcher | None = None,
 ) -> Slices[StreamScores]:
     """Return `score_stream` as a computation in slices; arguments and errors are the same, the latter come first."""
     features = TokenFeatures.of(stream, sink)
-    return _score(stream, features, [row_factors(layer, measure) for layer in stream], measure)
+    scales = [row_factors(layer, measure) for layer in stream]
+    return _score(stream, features, scales, measure, watcher)
 
 
 def _score(
-    stream: Stream, features: TokenFeatures, scales: Sequence[Factors | None], measure: str
+    stream: Stream,
+    features: TokenFeatures,
+    scales: Sequence[Factors | None],
+    measure: str,
+    watcher: RowWatcher | None,
 ) -> Slices[StreamScores]:
     means = [_RunningMeans(layer.num_heads) for layer in stream]
     dense = [
         place
         for place, layer in enumerate(stream)
-        if why_dense(layer, features, scales[place]) is not None
+        if watcher is not None or why_dense(layer, features, scales[place]) is not None
     ]
     fused = [place for place in range(len(stream)) if place not in dense]
     sums = FusedStream(features)
@@ -281,7 +294,15 @@ def _score(
             within(stream.layers[place], work), done / len(stream), (done + 1) / len(stream)
         )
     if dense:
-        some = [(stream.layers[place], means[place], scales[place]) for place in dense]
+        some = [
+            _DenseLayer(
+                stream.layers[place],
+                means[place],
+                scales[place],
+                None if watcher is None else functools.partial(watcher.see, place),
+            )
+            for place in dense
+        ]
         yield from share_of(_score_rows(some, features), len(fused) / len(stream), 1.0)
     layers = tuple(
         sums.finish(layer.layer, features) for layer, sums in zip(stream, means, strict=True)
@@ -293,19 +314,25 @@ def _score(
     return StreamScores(stream.name, layers, features.sink, measure, absent)
 
 
-def _score_rows(
-    layers: Sequence[tuple[Layer, _RunningMeans, Factors | None]], features: TokenFeatures
-) -> Slices[None]:
+class _DenseLayer(NamedTuple):
+    """A layer whose whole rows of weights are read."""
+
+    layer: Layer
+    means: _RunningMeans
+    scales: Factors | None
+    shown: Callable[[ScoredRows], None] | None
+
+
+def _score_rows(layers: Sequence[_DenseLayer], features: TokenFeatures) -> Slices[None]:
     """Score layers whose whole rows of weights are needed."""
-    visible = [VisibleKeys(layer, offset=features.offset) for layer, _, _ in layers]
-    num_heads = max(layer.num_heads for layer, _, _ in layers)
+    visible = [VisibleKeys(each.layer, offset=features.offset) for each in layers]
+    num_heads = max(each.layer.num_heads for each in layers)
     for queries in query_blocks(num_heads, features.n_query, features.n_key):
         start, count = queries.indices[0], len(queries)
-        block = _QueryBlock(
-            features, queries, seen_keys([layer for layer, _, _ in layers], queries)
-        )
-        for place, (layer, means, scales) in enumerate(layers):
-            work = _add(means, layer, visible[place], scales, block)
+        seen = seen_keys([each.layer for each in layers], queries)
+        block = _QueryBlock(features, queries, seen)
+        for place, (layer, means, scales, shown) in enumerate(layers):
+            work = _add(means, layer, visible[place], scales, block, shown=shown)
             done = start + place * count / len(layers), start + (place + 1) * count / len(layers)
             yield from share_of(
                 within(layer, work), done[0] / features.n_query, done[1] / features.n_query
@@ -318,6 +345,8 @@ def _add(
     keys: VisibleKeys,
     factors: Factors | None,
     block: _QueryBlock,
+    *,
+    shown: Callable[[ScoredRows], None] | None,
 ) -> Slices[None]:
     """Add a block of queries of one layer."""
     every = Axis(range(layer.num_heads))
@@ -329,7 +358,12 @@ def _add(
             weights.mul_(factors.of(part, every, block.queries))
             weights.div_(weights.sum(-1, keepdim=True).clamp(min=1e-30))
         sums = patterns.sums(weights, part.queries, part.keys)
-        means.add(part.heads, sums, visible.part(part.heads, part.queries))
+        some = visible.part(part.heads, part.queries)
+        read = means.add(part.heads, sums, some)
+        if shown is not None:
+            where = part.heads, part.queries, part.keys
+            values, valid = scores_of_rows(read, sums.total[0])
+            shown(ScoredRows(*where, weights, patterns, values, valid, some.counts[0]))
         yield part.heads.stop / layer.num_heads
 
 
@@ -368,8 +402,14 @@ class _RunningMeans:
         self._rows = np.zeros(shape)
         self._expected_rows = np.zeros(shape)
 
-    def add(self, heads: slice, sums: Sums, visible: VisibleKeyStats) -> None:
-        """Add rows of some heads, and what keys these see."""
+    def add(
+        self, heads: slice, sums: Sums, visible: VisibleKeyStats
+    ) -> dict[str, tuple[Tensor, Tensor]]:
+        """Add rows of some heads, and what keys these see.
+
+        Returns:
+            Of each score its value in every row, all weight counted, and which rows it is read from, ``[head, query]``.
+        """
         total = sums.total.double()
         over = torch.stack([torch.ones_like(total[0]), total[1].clamp(min=1e-30)])
         values = row_scores(sums, over, visible.counts, visible.far)
@@ -378,6 +418,7 @@ class _RunningMeans:
         # Shares of all the weight are defined even where there is none.
         shared = enough.clone()
         shared[0] = True
+        read = {}
         for place, name in enumerate(NAMES):
             valid = visible.valid.get(name)
             if valid is None:
@@ -387,6 +428,8 @@ class _RunningMeans:
             self._rows[:, heads, place] += counted.sum(2).cpu().numpy()
             self._expected[:, heads, place] += _summed(visible.expected[name], valid)
             self._expected_rows[:, heads, place] += valid.sum(2).cpu().numpy()
+            read[name] = values[name][0], counted[0]
+        return read
 
     def finish(self, layer: int, features: TokenFeatures) -> LayerScores:
         """Return the means."""

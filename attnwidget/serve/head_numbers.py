@@ -44,7 +44,7 @@ __all__ = [
     "scores_block",
 ]
 
-HEAD_KINDS = ("head_scores", "head_labels", "ranking", "head_spreads", "typical")
+HEAD_KINDS = ("head_scores", "head_labels", "ranking", "head_spreads", "typical", "contexts")
 # Rankings that are kept: the one on show, and those a reader comes back to.
 RANKINGS = 16
 NAMED_MEASURES = (*WEIGHTED_MEASURES, *GRADIENT_MEASURES)

@@ -25,6 +25,8 @@ from attnwidget.serve.head_numbers import (
 from attnwidget.serve.meta import described_scores
 from attnwidget.serve.opening import CHOSEN_BY_CALLER, labelled, others
 from attnwidget.serve.source import RecordSource, Source
+from attnwidget.serve.survey_contexts import contexts_block, contexts_kept
+from attnwidget.surveys.contexts.rules import LINK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -125,7 +127,8 @@ class SurveyNumbers(HeadNumbers):
         """Compute the block that a request asks for, those of `RecordNumbers` and besides, float32.
 
         - ``head_spreads``: ``[2, head, score]``, standard deviations of ``head_scores``;
-        - ``typical``: ``[2, head, place]``, index and score of each head's examples for ``score``, -1 for none.
+        - ``typical``: ``[2, head, place]``, index and score of each head's examples for ``score``, -1 for none;
+        - ``contexts``: the places in which one head does most; see `contexts_block`.
 
         Scores are of whatever the survey measured.
         """
@@ -140,6 +143,8 @@ class SurveyNumbers(HeadNumbers):
                 f"pass aside={FIRST_AND_SPECIAL!r} or None, got {shown(request['aside'])}."
             )
             raise ValueError(message)
+        if what == "contexts":
+            return contexts_block(self._survey, request)
         found = self._survey.streams[request["stream"]]
         if what == "head_scores":
             return scores_block(found.moments.scores())
@@ -166,7 +171,24 @@ class SurveyNumbers(HeadNumbers):
             requests += [{"what": "typical", "stream": stream, "score": name} for name in names]
         if state["ranking"] is not None:
             requests.append(ranking_request(state))
-        return requests
+        return requests + self._context_requests(state)
+
+    def _context_requests(self, state: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the requests for contexts: of the score on show and the strongest links, the heads on show first."""
+        score = state["score"] if is_word(state["score"], SCORES) else LINK
+        shown = {(state["stream"], state["layer"], head) for head in state["heads"]}
+        heads = [
+            (name, layer, head)
+            for name, found in self._survey.streams.items()
+            if found.contexts is not None
+            for layer, count in found.moments.layers
+            for head in range(count)
+        ]
+        return [
+            {"what": "contexts", "stream": name, "score": rule, "of": [layer, head]}
+            for name, layer, head in sorted(heads, key=lambda one: one not in shown)
+            for rule in dict.fromkeys((score, LINK))
+        ]
 
 
 class SurveySource(Source):
@@ -235,6 +257,8 @@ class SurveySource(Source):
             "can_open": self._can_open,
             "texts": example_texts(self.survey),
         }
+        if kept := contexts_kept(self.survey):
+            about["contexts"] = kept
         if self.example is not None:
             about["example"] = self.example
         return {**described, "survey": about}, overview

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.analysis.head_scores import score_stream
+from attnwidget.surveys.contexts.gathered import StreamContexts, watchers
 from attnwidget.surveys.fingerprints import model_digest, tokenizer_digest
 from attnwidget.surveys.gold_links.reading import input_and_links, link_counts
 from attnwidget.surveys.group_means import group_means
@@ -110,6 +111,7 @@ class Reader(HasModel):
         links: How gold links are given; None for none.
         column: The column of a row that is the input; None where inputs are no rows.
         batch_size: Inputs that are read together where they can be.
+        contexts: How many contexts are kept for each head and score; 0 for none, and no deciles and counts either.
     """
 
     model: Any
@@ -122,6 +124,7 @@ class Reader(HasModel):
     links: LinksAsked | None = None
     column: str | None = None
     batch_size: int = 1
+    contexts: int = 0
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -162,7 +165,11 @@ class Reader(HasModel):
         Raises:
             Exception: Whatever scoring meets.
         """
-        scores = [score_stream(each, None, self.measure) for each in record.streams.values()]
+        finders = watchers(record, self.contexts)
+        scores = [
+            score_stream(each, None, self.measure, watcher=finders.get(each.name))
+            for each in record.streams.values()
+        ]
         shares = group_means(record, self.groups, self.measure)
         using = (self.model, self.tokenizer)
         gold = link_counts(record, self.links, given, using, self.measure)
@@ -174,6 +181,11 @@ class Reader(HasModel):
             groups=shares,
             outputs=head_means(record, wanted=self.outputs),
             links=gold,
+            contexts={
+                one.stream: StreamContexts.of(record, finders[one.stream], given.one, self.contexts)
+                for one in scores
+                if finders
+            },
         )
         wrong = frozenset(head for one in scores for head in one.not_numbers)
         return PartialSurvey(found, not_numbers=wrong)

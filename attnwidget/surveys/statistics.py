@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from attnwidget.analysis.head_scores import StreamScores
+    from attnwidget.surveys.contexts.gathered import StreamContexts
     from attnwidget.surveys.gold_links.counts import LinkCounts
     from attnwidget.surveys.group_means import GroupMeans
     from attnwidget.surveys.head_means import HeadMeans
@@ -155,6 +156,7 @@ class Surveyed:
         groups: The shares of groups, where they were asked for and an input had any.
         outputs: What its heads put out, where that was asked for.
         links: Its heads against gold links, where there were any.
+        contexts: Where its heads do something, where that was asked for.
     """
 
     moments: Moments
@@ -162,3 +164,4 @@ class Surveyed:
     groups: GroupMeans | None = None
     outputs: HeadMeans | None = None
     links: LinkCounts | None = None
+    contexts: StreamContexts | None = None

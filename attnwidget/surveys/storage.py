@@ -9,6 +9,7 @@ import torch
 
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.files.saved import SavedKind
+from attnwidget.surveys.contexts import saved as contexts
 from attnwidget.surveys.gold_links.files import SCHEMA as LINKS_SCHEMA
 from attnwidget.surveys.gold_links.files import read_links, write_links
 from attnwidget.surveys.group_means import GroupMeans
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["FIELDS", "FORMAT_VERSION", "read", "read_progress", "write"]
 
 # 2: digests. 3: how far a survey has come that is written while it runs. 4: shares of groups. 5: outputs of heads.
-# 6: gold links. Older files are read as before.
+# 6: gold links, contexts. Older files are read as before.
 FORMAT_VERSION = 6
 FIELDS = ("model_name", "streams", "count", "skipped", "examples_kept", "texts", "interrupted")
 _ARRAYS = {
@@ -76,6 +77,7 @@ _SCHEMA = {
                         "additionalProperties": False,
                     },
                     "links": LINKS_SCHEMA,
+                    "contexts": contexts.SCHEMA,
                 },
                 "required": ["name", "layers"],
                 "additionalProperties": False,
@@ -147,6 +149,7 @@ def write(
             header_of["outputs"] = _write_outputs(number, found.outputs, tensors)
         if found.links is not None:
             header_of["links"] = write_links(number, found.links, tensors)
+        tensors |= _context_tensors(number, found, header_of)
         for part, names in _ARRAYS.items():
             for each in names:
                 array = getattr(getattr(found, part), each)
@@ -168,6 +171,15 @@ def _write_outputs(number: int, found: HeadMeans, tensors: dict[str, Any]) -> di
         for place, array in enumerate(getattr(found, each)):
             tensors[f"{number}.outputs.{place}.{each}"] = torch.from_numpy(array.copy(order="C"))
     return {"inputs": found.inputs, "rows": list(found.rows)}
+
+
+def _context_tensors(number: int, found: Surveyed, header_of: dict[str, Any]) -> dict[str, Any]:
+    """Return the tensors of a stream's contexts by name, and say in its header that there are any."""
+    if found.contexts is None:
+        return {}
+    header_of["contexts"] = contexts.header_of(found.contexts)
+    tensors = contexts.tensors_of(found.contexts)
+    return {f"{number}.contexts.{name}": tensor for name, tensor in tensors.items()}
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -228,7 +240,17 @@ def _stream(number: int, one: Mapping[str, Any], file: TensorFile) -> Surveyed:
     groups = _groups(number, one, heads, file)
     outputs = _outputs(number, one, layers, file)
     links = read_links(number, one, layers, file)
-    return Surveyed(Moments(layers, **moments), Typical(**typical), groups, outputs, links=links)
+    places = None
+    if "contexts" in one:
+        places = contexts.read_contexts(one["contexts"], f"{number}.contexts.", heads, file)
+    return Surveyed(
+        Moments(layers, **moments),
+        Typical(**typical),
+        groups,
+        outputs,
+        links=links,
+        contexts=places,
+    )
 
 
 def _groups(number: int, one: Mapping[str, Any], heads: int, file: TensorFile) -> GroupMeans | None:

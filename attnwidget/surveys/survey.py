@@ -6,8 +6,6 @@ import functools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from attnwidget.analysis.score_definitions import chosen
 from attnwidget.analysis.score_tables import label_rows
 from attnwidget.analysis.tables import table
@@ -26,6 +24,8 @@ from attnwidget.record.vocabulary import (
 )
 from attnwidget.surveys import storage
 from attnwidget.surveys.comparing import SurveyComparison, compare_surveys
+from attnwidget.surveys.contexts.gathered import merged_contexts
+from attnwidget.surveys.contexts.queries import ReadsContexts, let_go, used_inputs
 from attnwidget.surveys.gold_links.of_survey import HasLinks
 from attnwidget.surveys.statistics import Moments, Surveyed, Typical
 from attnwidget.surveys.tables import example_rows, group_rows, score_rows, wanted_layers
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from attnwidget.compute.indexing import Heads
     from attnwidget.edits.head_outputs import HeadOutputs
     from attnwidget.record.vocabulary import Layers
+    from attnwidget.surveys.contexts.gathered import StreamContexts
     from attnwidget.surveys.gold_links.counts import LinkCounts
     from attnwidget.surveys.group_means import GroupMeans
     from attnwidget.surveys.head_means import HeadMeans
@@ -52,7 +53,7 @@ TEXT_LENGTH = 2000
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Survey(HasLinks):
+class Survey(ReadsContexts, HasLinks):
     """Head scores over many inputs: mean and spread, and each head's most typical inputs.
 
     Surveys of parts add up: ``first + second`` is the survey of both one after the other, equal to a survey of all but
@@ -88,9 +89,10 @@ class Survey(HasLinks):
         groups: Mapping[str, GroupMeans] | None = None,
         outputs: Mapping[str, HeadMeans] | None = None,
         links: Mapping[str, LinkCounts] | None = None,
+        contexts: Mapping[str, StreamContexts] | None = None,
     ) -> Survey:
-        """Return the survey of one input; the shares of its ``groups``, ``outputs`` of heads and ``links`` by the stream's name."""
-        shares, put_out, gold = groups or {}, outputs or {}, links or {}
+        """Return the survey of one input; what else is kept of its streams by their names."""
+        shares, put_out, gold, places = groups or {}, outputs or {}, links or {}, contexts or {}
         streams = {
             one.stream: Surveyed(
                 Moments.of(one),
@@ -98,6 +100,7 @@ class Survey(HasLinks):
                 shares.get(one.stream),
                 put_out.get(one.stream),
                 links=gold.get(one.stream),
+                contexts=places.get(one.stream),
             )
             for one in scores
         }
@@ -481,22 +484,24 @@ def _merged(first: Survey, second: Survey) -> Survey:
                 _merged_groups(streams[name].groups, found.groups),
                 _merged_outputs(streams[name].outputs, found.outputs),
                 links=_merged_links(streams[name].links, found.links),
+                contexts=merged_contexts(streams[name].contexts, found.contexts, shift),
             )
         else:
             nothing = Typical(*(array[..., :0] for array in _arrays(found.typical)))
             typical = nothing.merge(found.typical, keep, shift=shift)
-            streams[name] = replace(found, typical=typical)
+            places = None if found.contexts is None else found.contexts.shifted(shift)
+            streams[name] = replace(found, typical=typical, contexts=places)
     texts = {**first.texts, **{index + shift: text for index, text in second.texts.items()}}
-    used = {
-        index for found in streams.values() for index in np.unique(found.typical.index).tolist()
-    }
+    if let_go(first.count, second.count, streams):
+        used = used_inputs(streams)
+        texts = {index: text for index, text in texts.items() if index in used}
     return Survey(
         first.model_name,
         streams,
         first.count + second.count,
         first.skipped + tuple((index + shift, reason) for index, reason in second.skipped),
         keep,
-        {index: text for index, text in texts.items() if index in used},
+        texts,
         first.interrupted or second.interrupted,
     )
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from attnwidget.record.vocabulary import Layers
     from attnwidget.surveys.statistics import Moments, Surveyed
 
-__all__ = ["example_rows", "group_rows", "score_rows", "wanted_layers"]
+__all__ = ["example_rows", "group_rows", "head_place", "score_rows", "wanted_layers"]
 
 _NAMES = tuple(SCORES)
 
@@ -77,7 +77,7 @@ def example_rows(
     Raises:
         ValueError: If there is no such head or score, or the head has no label.
     """
-    at, typical = _place(found.moments, layer, head, score), found.typical
+    at, typical = head_place(found.moments, layer, head, score), found.typical
     ranked = zip(typical.index[at].tolist(), typical.value[at].tolist(), strict=True)
     return (
         {"rank": rank, "index": index, "value": value, "text": texts.get(index)}
@@ -86,7 +86,7 @@ def example_rows(
     )
 
 
-def _place(moments: Moments, layer: int, head: int, score: str | None) -> tuple[int, int]:
+def head_place(moments: Moments, layer: int, head: int, score: str | None) -> tuple[int, int]:
     """Find a head among those of all layers, and a score, the head's label if ``None``, among all scores."""
     counts = dict(moments.layers)
     number, place = integer(from_the_end(layer, list(counts))), integer(head)

@@ -83,11 +83,13 @@ class SurveyWidget(AttentionWidget):
     def _shown(self) -> SurveySource:
         return cast("SurveySource", self.source)
 
-    def show_example(self, index: int) -> None:
+    def show_example(self, index: int, *, query: int | None = None, key: int | None = None) -> None:
         """Record one of the survey's inputs and show its attention.
 
         Args:
-            index: Its index, as `Survey.examples` has it.
+            index: Its index, as `Survey.examples` and `Survey.contexts` have it.
+            query: The query position to select, as `Survey.contexts` has it; None for none.
+            key: The key position.
 
         Raises:
             ValueError: If the survey does not keep this text whole, the view has no model, or the text cannot be
@@ -103,7 +105,7 @@ class SurveyWidget(AttentionWidget):
             raise ValueError(message)
         attention = capture(self._model, text, self._tokenizer)
         # What is of the positions of one example is of no other's.
-        state = {**self._state(), "query": None, "key": None, "step": None, "ranking": None}
+        state = {**self._state(), "query": query, "key": key, "step": None, "ranking": None}
         if isinstance(self.aside, list):
             state["aside"] = None
         source = SurveySource(self._survey, (index, attention), can_open=True)
@@ -116,7 +118,7 @@ class SurveyWidget(AttentionWidget):
         self, message: dict[str, Any], _buffers: list[bytes]
     ) -> tuple[dict[str, Any], list[bytes]]:
         """Open an example for the reader who clicked it, or say why not."""
-        self.show_example(message["example"])
+        self.show_example(message["example"], query=message.get("query"), key=message.get("key"))
         return {}, []
 
     def __repr__(self) -> str:

@@ -62,6 +62,8 @@ export function render(job: string): string {
     allKeys: screen.all_keys ?? usual.allKeys,
     attendedBy: screen.attended_by ?? usual.attendedBy,
     map: screen.map ?? null,
+    strongest: usual.strongest,
+    containing: usual.containing,
   };
   const { theme } = snapshot.state;
   const dark = theme === "auto" ? screen.dark : theme === "dark";

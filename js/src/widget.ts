@@ -183,7 +183,7 @@ function render({ model, el, signal }: RenderContext): () => void {
     const kernel: Kernel = {
       state: connection.state,
       freeze: (height) => askToFreeze(invoke, height, inner),
-      open: (example) => askToShow(invoke, "open_example", { example }, inner),
+      open: (example, at) => askToShow(invoke, "open_example", { example, ...at }, inner),
       pdf: () => askForPdf(invoke, inner),
       editing,
       edit: (texts) => askToShow(invoke, "edit_text", { texts }, inner),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -226,6 +227,31 @@ def test_a_survey_shows_mean_scores_and_opens_examples(notebook: Notebook, tmp_p
     notebook.rest(survey)
     drawn = headless(notebook, tmp_path / "survey.svg", view="over")
     assert drawn == saved_by_button(survey)
+
+
+@pytest.mark.usefixtures("widget")
+def test_a_context_is_found_by_its_text_and_opens_its_input_at_the_link(notebook: Notebook) -> None:
+    kept = "aw.survey(model, texts, tokenizer=tokenizer, progress=False, contexts=8)"
+    survey = notebook.widget(
+        notebook.append(f"near = {kept}.view(model, tokenizer, layer=2, heads=[1])\nnear")
+    )
+    survey.settle()
+    found = survey.stop("examples", "context in input 3, ")
+    expect(found).to_have_count(1)
+    survey.root.get_by_label("Contexts with this text").fill("tea milk")
+    survey.settle()
+    survey.screenshot("finding-contexts")
+    expect(found).to_have_attribute("aria-label", re.compile("tea milk"))
+    name = found.get_attribute("aria-label")
+    assert name
+    query, key = re.findall(r"query (\S+), key (\S+):", name)[0]
+    survey.click("examples", name)
+    notebook.wait_value("near.example", 3)
+    labels = notebook.value(
+        "[near.attention['decoder'].key_positions[at].label for at in (near.query, near.key)]"
+    )
+    assert labels == [query, key]
+    survey.panel("head").wait_for()
 
 
 @pytest.mark.usefixtures("widget")

@@ -180,6 +180,8 @@ def main(folder: Path) -> None:
     said["two columns"] = error(lambda: aw.survey(model, two, tokenizer, workers=2))
     found = aw.survey(model, texts, tokenizer, workers=2, progress=False)
     found.save(folder / "dataset.safetensors")
+    found = aw.survey(model, MANY, tokenizer, workers=2, progress=False, contexts=4)
+    found.save(folder / "contexts.safetensors")
 
     tqdm, run.tqdm = run.tqdm, Bar
     half = {"num_cpus": 0.5}

@@ -15,6 +15,7 @@ from support import ray_scripts, workers, zoo
 from support.ray_scripts import TEST_SECONDS, needs_ray, one_thread
 from support.workers import MANY, TEXTS
 from surveys.test_survey import same
+from surveys.test_survey_contexts import contexts_only
 from surveys.test_survey_resumed import equal
 
 import attnwidget as aw
@@ -60,6 +61,18 @@ def test_four_workers_of_which_one_is_killed_find_what_one_process_finds(
     assert [index for index, _ in found.skipped] == [8]
     same(found, one_process)
     assert list(found.head_labels()["label"]) == list(one_process.head_labels()["label"])
+
+
+@needs_ray
+@pytest.mark.slow
+@pytest.mark.timeout(TEST_SECONDS)
+def test_workers_find_the_same_contexts(made: tuple[Path, Any], tmp_path: Path) -> None:
+    model, tokenizer = aw.pocket()
+    with pytest.warns(UserWarning, match="1 of 81 inputs could not be recorded"):
+        found = aw.survey(model, MANY, tokenizer, progress=False, contexts=4)
+    loaded = Survey.load(made[0] / "contexts.safetensors")
+    assert contexts_only(loaded, tmp_path) == contexts_only(found, tmp_path)
+    assert dict(loaded.texts) == dict(found.texts)
 
 
 @needs_ray

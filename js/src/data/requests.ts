@@ -6,9 +6,10 @@ import type { BlockRequest, Request } from "../protocol/generated.js";
 /** Key of a request: the same for the same block. */
 export function requestKey(request: Request): string {
   if (!("layer" in request)) {
-    const { what, stream, ranking, score = "", measure = "", aside } = request;
+    const { what, stream, ranking, score = "", measure = "", aside, of } = request;
     const without = aside ? `/without ${JSON.stringify(aside)}` : "";
-    return `${what}/${stream}/${measure}/${ranking ? JSON.stringify(ranking) : score}${without}`;
+    const head = of ? `/${of.join("/")}` : "";
+    return `${what}/${stream}/${measure}/${ranking ? JSON.stringify(ranking) : score}${without}${head}`;
   }
   const { what, stream, queries, size, measure, positions, side } = request;
   const { level, tile, keys, grouping, together, between, there } = request;

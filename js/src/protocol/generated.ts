@@ -536,6 +536,10 @@ export interface SurveyMeta {
   texts: {
     [k: string]: string;
   };
+  /**
+   * How many contexts it keeps of each head and score; absent without any.
+   */
+  contexts?: number;
 }
 /**
  * Present when records are compared, two or a series of more: what each is called, in their order. Of a series the scores are how heads change: over all of it, then a score `step_1`, `step_2` … for each record but the first, against the one before it.
@@ -676,18 +680,25 @@ export interface Between {
   keys?: Ranges;
 }
 /**
- * Numbers about all heads of a stream, float32, layer after layer. head_scores: [2, head, score], of all weight and without what is set aside (the first position and special tokens where nothing is named), NaN where a score is not defined. head_labels: [head, 2], the place of the score that a head's label comes from (-1 for none) and its value. ranking: [head], the weight of the links, without what is set aside where that is named, NaN of a head that has nothing left. All under a measure other than weights where one is named. Of a survey besides, head_spreads: [2, head, score], standard deviations; typical: [2, head, place], index and score of the most typical inputs, -1 for none.
+ * Numbers about all heads of a stream, float32, layer after layer. head_scores: [2, head, score], of all weight and without what is set aside (the first position and special tokens where nothing is named), NaN where a score is not defined. head_labels: [head, 2], the place of the score that a head's label comes from (-1 for none) and its value. ranking: [head], the weight of the links, without what is set aside where that is named, NaN of a head that has nothing left. All under a measure other than weights where one is named. Of a survey besides, head_spreads: [2, head, score], standard deviations; typical: [2, head, place], index and score of the most typical inputs, -1 for none; contexts, of one layer and head: JSON, each UTF-16 code unit a number, a list of the places where the head does most, best first: input, value, weight, query, key, tokens (label, and the sum of 1 for one that joins the token before, 2 for the query, 4 for the key, 8 for one after a gap), queries (tokens, where those are of another sequence), closed (why the input cannot be opened).
  */
 export interface HeadsRequest {
-  what: "head_scores" | "head_labels" | "ranking" | "head_spreads" | "typical";
+  what: "head_scores" | "head_labels" | "ranking" | "head_spreads" | "typical" | "contexts";
   stream: string;
   ranking?: Ranking;
   measure?: Measure;
   aside?: Aside;
   /**
-   * What examples are typical of.
+   * What examples are typical of, and contexts of; of these also link, for the strongest links.
    */
   score?: string;
+  /**
+   * Layer and head of contexts.
+   *
+   * @minItems 2
+   * @maxItems 2
+   */
+  of?: readonly [number, number];
 }
 export interface Answer {
   ok: true;
@@ -1312,6 +1323,14 @@ export interface OpenMessage {
    * Index of the survey's input that is recorded and shown.
    */
   example: number;
+  /**
+   * The query that is selected in it.
+   */
+  query?: number;
+  /**
+   * The key that is selected in it.
+   */
+  key?: number;
 }
 export interface EditMessage {
   /**

@@ -23,7 +23,7 @@ const DOUBLE_MS = 600;
 export interface GestureTargets {
   change(changes: Partial<State>): void;
   /** Record an input of a survey. */
-  open(example: number): void;
+  open(example: number, at?: { readonly query?: number; readonly key?: number }): void;
   redraw(): void;
 }
 
@@ -54,7 +54,9 @@ export class Gestures implements PanelEvents {
       options.value = { ...now, attendedBy };
       this.targets.change(turnText(readState(this.state.shared), attendedBy));
     } else if (hit.action === "open-example" && hit.example !== undefined) {
-      this.targets.open(hit.example);
+      this.targets.open(hit.example, hit.place);
+    } else if (hit.action === "contexts-by") {
+      options.value = { ...now, strongest: !now.strongest };
     } else {
       const change = this.ofModel(hit);
       if (change) this.targets.change(change);
@@ -95,8 +97,8 @@ export class Gestures implements PanelEvents {
       this.state.hover.value = null;
       return;
     }
-    const { layer, head, query, key, dimension, example, from, to } = hit;
-    const at = { layer, head, query, key, dimension, example, from, to, x, y };
+    const { layer, head, query, key, dimension, example, context, from, to } = hit;
+    const at = { layer, head, query, key, dimension, example, context, from, to, x, y };
     const known = Object.fromEntries(Object.entries(at).filter(([, value]) => value !== undefined));
     this.state.hover.value = { source: keyboard ? "keyboard" : view, ...known } as Hover;
   };

@@ -56,7 +56,7 @@ export interface Kernel extends EditKernel {
   /** Put a copy that needs no kernel in this widget's place. */
   freeze(height: number): Promise<void>;
   /** Record an input of a survey. */
-  open(example: number): Promise<void>;
+  open(example: number, at: { query?: number; key?: number }): Promise<void>;
   /** Draw what is shown as a PDF. */
   pdf(): Promise<Blob>;
   /** Begin to run the model without each head, or stop; `of` as of `start_effects`. */
@@ -169,7 +169,7 @@ export class Shell {
     this.steps = new Replay(state, (change) => this.change(change), redraw);
     this.gestures = new Gestures(state, maker, {
       change: (changes) => this.change(changes),
-      open: (example) => this.open(example),
+      open: (example, at = {}) => this.open(example, at),
       redraw,
     });
     this.finder = new Finder(state, {
@@ -406,6 +406,10 @@ export class Shell {
     code: null,
     freeze: null,
     search: () => this.finder.toggle(),
+    containing: (containing) => {
+      const { options } = this.state;
+      options.value = { ...options.peek(), containing };
+    },
     help: () => this.help.toggle(),
   };
 
@@ -472,11 +476,16 @@ export class Shell {
   }
 
   /** Have the kernel record an input of the survey; its attention then takes this widget's place. */
-  private open(example: number): void {
+  private open(example: number, at: { readonly query?: number; readonly key?: number }): void {
     const { kernel, maker } = this;
-    if (!kernel || !maker.meta.survey?.can_open || maker.meta.survey.example === example) return;
+    if (maker.meta.survey?.example === example) {
+      if (at.query !== undefined && at.key !== undefined)
+        this.change({ query: at.query, key: at.key });
+      return;
+    }
+    if (!kernel || !maker.meta.survey?.can_open) return;
     this.root.dataset.opening = "";
-    this.attempt(() => kernel.open(example).finally(() => delete this.root.dataset.opening));
+    this.attempt(() => kernel.open(example, at).finally(() => delete this.root.dataset.opening));
   }
 
   /** What a button does that may fail; why it did is said under the views. */

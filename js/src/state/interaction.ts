@@ -24,6 +24,8 @@ export interface Hover {
   readonly dimension?: number;
   /** An input of a survey, by its index. */
   readonly example?: number;
+  /** One of a survey's contexts, by its place in the list. */
+  readonly context?: number;
   /** A group of queries, and one of keys; null for all positions. */
   readonly from?: string | null;
   readonly to?: string | null;
@@ -42,6 +44,10 @@ export interface Options {
   readonly attendedBy: boolean;
   /** Null where matrices are shown whole. */
   readonly map: MapWindow | null;
+  /** Contexts of a survey are those of the strongest links, and not of the score on show. */
+  readonly strongest: boolean;
+  /** Only contexts with this text are shown; empty for all. */
+  readonly containing: string;
 }
 
 /** What lies under a point; `cursor` and `title` follow from it. */
@@ -52,6 +58,9 @@ export interface Hit {
   readonly key?: number;
   readonly dimension?: number;
   readonly example?: number;
+  /** A context of the example, by its place in the list, and what of the example it is about. */
+  readonly context?: number;
+  readonly place?: { readonly query: number; readonly key: number };
   /** The groups that a share is from and to; null for all positions. */
   readonly from?: string | null;
   readonly to?: string | null;
@@ -79,6 +88,7 @@ export interface Hit {
     | "attended-by"
     | "open-example"
     | "choose-link"
+    | "contexts-by"
     | "open-layer"
     | "head-in-all-layers"
     | "compare-selected";

@@ -35,6 +35,8 @@ export function defaultOptions(): Options {
     allKeys: false,
     attendedBy: false,
     map: null,
+    strongest: false,
+    containing: "",
   };
 }
 

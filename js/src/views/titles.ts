@@ -4,6 +4,7 @@ import { numSteps } from "../data/meta.js";
 import type { Scene } from "../scene/scene.js";
 import type { ViewName } from "../state/interaction.js";
 import { lensTitle } from "./lens/view.js";
+import { hasContexts } from "./survey/contexts.js";
 import { effectsTitle } from "./what-if/heads.js";
 import { changeTitle } from "./what-if/words.js";
 
@@ -23,6 +24,7 @@ export const TITLES: Readonly<Record<ViewName, string>> = {
 export function titleOf(scene: Scene, view: ViewName): string {
   const { state, meta } = scene;
   if (view === "model") return effectsTitle(scene) ?? TITLES.model;
+  if (view === "examples" && hasContexts(scene)) return "Contexts and most typical inputs";
   if (view === "lens") return lensTitle(scene);
   if (view === "change" && scene.edited) return changeTitle(scene.edited);
   if (view !== "next" || state.step === null) return TITLES[view];

@@ -378,6 +378,8 @@ export function attentionScene(given: Given = {}): Scene & { heads: HeadOf } {
     allKeys: false,
     attendedBy: false,
     map: null,
+    strongest: false,
+    containing: "",
     ...given.options,
   };
   const hover = given.hover ?? null;

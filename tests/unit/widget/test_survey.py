@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import gc
+import json
 import weakref
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -93,6 +95,93 @@ def test_numbers_are_those_of_the_survey(found: Survey) -> None:
 
 def _records(table: Any) -> list[dict[str, Any]]:
     return table if isinstance(table, list) else table.to_dict("records")
+
+
+@pytest.fixture(scope="module")
+def with_contexts() -> Survey:
+    model, tokenizer = aw.pocket()
+    return aw.survey(model, TEXTS, tokenizer, progress=False, contexts=6)
+
+
+def contexts_in(units: np.ndarray) -> list[dict[str, Any]]:
+    found = json.loads(units.astype("<u2").tobytes().decode("utf-16-le"))
+    assert isinstance(found, list)
+    return found
+
+
+def test_contexts_come_as_text(found: Survey, with_contexts: Survey) -> None:
+    view = with_contexts.view()
+    validate("Meta", view.meta)
+    assert view.meta["survey"]["contexts"] == 6
+    assert "contexts" not in found.view().meta["survey"]
+    request = {"what": "contexts", "score": "induction", "of": [2, 1]}
+    validate("Request", {**request, "stream": "decoder"})
+    rows = contexts_in(block(view, **request))
+    expected = with_contexts.contexts(2, 1, "induction")
+    for row, one in zip(rows, expected, strict=True):
+        assert (row["input"], row["query"], row["key"]) == (one.input, one.query, one.key)
+        assert (
+            "".join(
+                (" …" if flags & 8 else "") + ("" if flags & 1 else " ") + label
+                for label, flags in row["tokens"]
+            ).strip()
+            == one.plain_text
+        )
+        assert [label for label, flags in row["tokens"] if flags & 2] == [one.query_token]
+        assert [label for label, flags in row["tokens"] if flags & 4] == [one.key_token]
+        assert "closed" not in row
+    links = contexts_in(block(view, what="contexts", score="link", of=[3, 3]))
+    assert links[0]["value"] == with_contexts.contexts(3, 3)[0].value
+    for wrong, message in (
+        ({"score": "nope", "of": [2, 1]}, "scores must be among"),
+        ({"score": "link", "of": [2, 4]}, "there is no head 4 in layer 2"),
+    ):
+        asked = {"what": "contexts", "stream": "decoder", **wrong}
+        reply, _ = view.blocks({"requests": [asked]}, [])
+        assert message in reply["replies"][0]["error"]
+
+
+def test_inputs_that_cannot_be_recorded_again_say_why(with_contexts: Survey) -> None:
+    texts = {**with_contexts.texts, 0: "x" * 2000}
+    view = replace(with_contexts, texts={index: texts[index] for index in (0, 1)}).view()
+    rows = [
+        row
+        for layer, head in ((0, 2), (2, 1))
+        for row in contexts_in(block(view, what="contexts", score="previous", of=[layer, head]))
+    ]
+    why = {row["input"]: row.get("closed") for row in rows}
+    assert why.pop(0, "first 2,000").endswith(("2,000", "characters of this input"))
+    assert why.pop(1, None) is None
+    assert set(why.values()) == {"the survey has no text of this input"}
+
+
+def test_a_page_carries_contexts_of_the_heads(with_contexts: Survey, tmp_path: Path) -> None:
+    view = with_contexts.view(layer=2, heads=[1])
+    snapshot = snapshot_of(view.save(tmp_path / "s.html").read_text(encoding="utf-8"))
+    carried = {
+        (stored["request"]["score"], *stored["request"]["of"]): contexts_in(array_of(stored))
+        for stored in snapshot["blocks"]
+        if stored["request"]["what"] == "contexts"
+    }
+    heads = {(layer, head) for layer in range(4) for head in range(4)}
+    assert set(carried) == {(rule, *one) for rule in ("induction", "link") for one in heads}
+    assert (
+        carried["induction", 2, 1][0]["input"] == with_contexts.contexts(2, 1, "induction")[0].input
+    )
+
+
+def test_a_context_opens_its_input_at_the_link(with_contexts: Survey) -> None:
+    view = with_contexts.view(*aw.pocket(), layer=2, heads=[1])
+    one = with_contexts.contexts(2, 1, "induction")[0]
+    message = {"example": one.input, "query": one.query, "key": one.key}
+    command = {"id": "1", "kind": "anywidget-command", "name": "open_example", "msg": message}
+    validate("Command", command)
+    assert view.open_example(message, []) == ({}, [])
+    assert (view.example, view.query, view.key) == (one.input, one.query, one.key)
+    labels = [position.label for position in view.attention["decoder"].key_positions]
+    assert (labels[one.query], labels[one.key]) == (one.query_token, one.key_token)
+    view.show_example(one.input)
+    assert (view.query, view.key) == (None, None)
 
 
 def test_an_example_is_recorded_and_shown(found: Survey) -> None:

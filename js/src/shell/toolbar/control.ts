@@ -15,6 +15,8 @@ export interface ToolbarEvents {
   /** Put a copy that needs no kernel in the widget's place; null where there is no kernel to make it. */
   freeze: (() => void) | null;
   search(): void;
+  /** Show only the contexts of a survey that have a text. */
+  containing(text: string): void;
   help(): void;
 }
 

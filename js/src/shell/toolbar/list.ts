@@ -11,7 +11,7 @@ import { links } from "./links.js";
 import { measure } from "./measure.js";
 import { pieces } from "./pieces.js";
 import { save } from "./save.js";
-import { search } from "./search.js";
+import { contexts, search } from "./search.js";
 import { colour, shade } from "./shade.js";
 import { shownLayers } from "./shown-layers.js";
 import { stream } from "./stream.js";
@@ -20,7 +20,15 @@ import { panels, together } from "./together.js";
 import { view } from "./views.js";
 
 /** Those that a survey has as well while none of its inputs is open: there is nothing to draw. */
-export const WITHOUT_RECORD: readonly Control[] = [stream, layer, heads, theme, shownLayers, save];
+export const WITHOUT_RECORD: readonly Control[] = [
+  stream,
+  layer,
+  heads,
+  theme,
+  shownLayers,
+  contexts,
+  save,
+];
 
 /** Of a group, those that come first stand first; ⋯ and the help stand behind them all. */
 export const CONTROLS: readonly Control[] = [
@@ -46,5 +54,6 @@ export const CONTROLS: readonly Control[] = [
   theme,
   // What comes out.
   search,
+  contexts,
   save,
 ];

@@ -1,6 +1,7 @@
-// Open the search.
+// Open the search of a text, and search among the contexts of a survey.
 
 import { html } from "lit-html";
+import { hasContexts } from "../../views/survey/contexts.js";
 import type { Control } from "./control.js";
 import { drawsTokens } from "./drawn.js";
 
@@ -23,4 +24,23 @@ export const search: Control = {
       <path d="M10 10l4.5 4.5" stroke="currentColor" stroke-width="1.8" />
     </svg>
   </button>`,
+};
+
+/** Search among the contexts of a survey. */
+export const contexts: Control = {
+  name: "contexts",
+  group: "out",
+  label: "contexts with",
+  rank: () => 30,
+  shown: (scene) => hasContexts(scene) && scene.state.heads.length > 0,
+  draw: ({ options }, { containing }) => html`<input
+    type="search"
+    class="aw-ranges aw-contexts"
+    placeholder="search contexts"
+    size="14"
+    aria-label="Contexts with this text"
+    title="Only contexts with this text, of those that are here"
+    .value=${options.containing}
+    @input=${(event: Event) => containing((event.target as HTMLInputElement).value)}
+  />`,
 };

@@ -1,4 +1,4 @@
-// Survey view: inputs most typical of the selected head.
+// Survey view: where the selected head does most, and the inputs most typical of it.
 
 import { formatWeight } from "../../marks/format.js";
 import { drawNotice } from "../../marks/notice.js";
@@ -8,6 +8,13 @@ import { ellipsize, textWidth, wrapText } from "../../surface/text.js";
 import { chosenScores, scoreTitle } from "../model/head-scores.js";
 import { placedHeads } from "../model/heads.js";
 import type { Stop, View } from "../view.js";
+import {
+  type ContextPart,
+  contextHit,
+  contextPart,
+  contextStops,
+  drawContexts,
+} from "./context-rows.js";
 
 const LEFT = 6;
 const TOP = 26;
@@ -29,6 +36,8 @@ interface ExampleRow {
 
 interface List {
   readonly title: string;
+  /** Where it does most, above the inputs; null where the survey does not know. */
+  readonly contexts: ContextPart | null;
   readonly rows: readonly ExampleRow[];
   readonly height: number;
   /** Why there is no row. */
@@ -68,13 +77,14 @@ function listOf(scene: Scene, width: number): List {
   const { x } = chosenScores(scene);
   const score = meta.scores.some(({ name }) => name === x) ? x : (meta.scores[0]?.name ?? "");
   const title = `layer ${state.layer} · head ${state.heads[0]} · ${scoreTitle(scene, score)}`;
+  const contexts = contextPart(scene, TOP, width);
+  const top = contexts?.end ?? TOP;
   const examples = examplesOf(scene, score);
-  if (typeof examples === "string") return { title, rows: [], height: TOP, why: examples };
-  if (examples.length === 0) {
-    const why = "No input of the survey can be ranked by this score in this head.";
-    return { title, rows: [], height: TOP, why };
-  }
-  let y = TOP;
+  const none = { title, contexts, rows: [], height: top };
+  if (typeof examples === "string") return { ...none, why: examples };
+  if (examples.length === 0)
+    return { ...none, why: "No input of the survey can be ranked by this score in this head." };
+  let y = top;
   const rows = examples.map(({ index, value }): ExampleRow => {
     const text = meta.survey?.texts[String(index)] ?? `input ${index}: survey.texts[${index}]`;
     const lines = firstLines(text, Math.max(60, width - LEFT - VALUE - 8));
@@ -82,7 +92,7 @@ function listOf(scene: Scene, width: number): List {
     y += row.height;
     return row;
   });
-  return { title, rows, height: y + LINE, why: null };
+  return { title, contexts, rows, height: y + LINE, why: null };
 }
 
 const HOW = "to open one: survey.view(model, tokenizer)";
@@ -95,7 +105,8 @@ function drawRow(surface: Surface, scene: Scene, row: ExampleRow, width: number)
   const { theme, meta, hover } = scene;
   const open = meta.survey?.example === row.index;
   const rect = { x: 1, y: row.y, width: width - 2, height: row.height - 2 };
-  if (hover?.example === row.index) surface.rect(rect, { fill: theme.wash, radius: 3 });
+  if (hover?.example === row.index && hover.context === undefined)
+    surface.rect(rect, { fill: theme.wash, radius: 3 });
   if (open) surface.rect(rect, { stroke: theme.accent, radius: 3 });
   const first = row.y + GAP / 2 + LINE / 2 - 2;
   const number = { fill: theme.text, size: SIZE, anchor: "end" } as const;
@@ -118,7 +129,11 @@ export const examplesView: View = {
     const { width } = frame;
     const bold = { fill: theme.text, size: SIZE, weight: "bold" } as const;
     surface.text(LEFT, 12, list.title, { ...bold, maxWidth: width - 2 * LEFT });
-    if (list.why !== null) {
+    const room = width - 3 * LEFT - textWidth(list.title, SIZE, "sans", "bold");
+    const above = list.contexts !== null && textWidth(HOW, 10) < room;
+    if (above && !meta.survey?.can_open)
+      surface.text(width - LEFT, 12, HOW, { fill: theme.muted, size: 10, anchor: "end" });
+    if (list.why !== null && !list.contexts) {
       drawNotice(surface, { x: 0, y: TOP, width, height: 80 }, list.why, theme.muted);
       return;
     }
@@ -126,8 +141,9 @@ export const examplesView: View = {
     surface.group(
       "examples",
       () => {
+        if (list.contexts) drawContexts(surface, scene, list.contexts, width);
         for (const row of list.rows) drawRow(surface, scene, row, width);
-        if (meta.survey?.can_open) return;
+        if (meta.survey?.can_open || above) return;
         const y = list.height - LINE / 2;
         if (textWidth(HOW, 10) < width) surface.text(LEFT, y, HOW, { fill: theme.muted, size: 10 });
       },
@@ -138,18 +154,23 @@ export const examplesView: View = {
   hit(scene, frame, x, y) {
     if (y < TOP || y >= frame.height || x < 0 || x >= frame.width) return null;
     const at = y + frame.scroll;
-    const row = listOf(scene, frame.width).rows.find(
-      (one) => at >= one.y && at < one.y + one.height,
-    );
+    const list = listOf(scene, frame.width);
+    const context = list.contexts && contextHit(scene, list.contexts, x, at);
+    if (context) return context;
+    const row = list.rows.find((one) => at >= one.y && at < one.y + one.height);
     return row ? { action: "open-example", example: row.index } : null;
   },
 
   stops(scene, frame) {
-    return listOf(scene, frame.width).rows.flatMap((row): Stop[] => {
+    const list = listOf(scene, frame.width);
+    const examples = list.rows.map((row): Stop => {
       const rect = rowRect(row, frame.width, frame.scroll);
-      if (rect.y < TOP || rect.y + rect.height > frame.height) return [];
       const name = `example ${row.index}, ${formatWeight(row.value)}, ${row.lines.join(" ")}`;
-      return [{ action: "open-example", example: row.index, rect, name }];
+      return { action: "open-example", example: row.index, rect, name };
     });
+    const contexts = list.contexts ? contextStops(scene, list.contexts, frame) : [];
+    return [...contexts, ...examples].filter(
+      ({ rect }) => rect.y >= TOP && rect.y + rect.height <= frame.height,
+    );
   },
 };

@@ -15,6 +15,7 @@ const events: ToolbarEvents = {
   code: null,
   freeze: null,
   search: () => {},
+  containing: () => {},
   help: () => {},
 };
 const shown = (scene: Scene) =>

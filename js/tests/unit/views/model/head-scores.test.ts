@@ -61,6 +61,7 @@ const answers: Record<HeadsRequest["what"], BlockResult> = {
   ranking,
   head_spreads: spreads,
   typical,
+  contexts: block([0], []),
 };
 
 function scene(
