@@ -130,7 +130,12 @@ def row_factors(layer: LayerTensors, measure: str) -> Factors | None:
             "its positive part."
         )
         raise ValueError(message)
-    return factors(layer, measure)
+    if measure in GRADIENT_MEASURES:
+        return factors(layer, measure)
+    _check(layer, measure)
+    # Of all heads at once: whoever divides rows by their sums reads them all.
+    found = lengths(layer, measure)
+    return None if found is None else KeyLengths(found)
 
 
 def _check_name(measure: object) -> None:

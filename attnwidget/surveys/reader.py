@@ -182,7 +182,7 @@ class Reader(HasModel):
             outputs=head_means(record, wanted=self.outputs),
             links=gold,
             contexts={
-                one.stream: StreamContexts.of(record, finders[one.stream], given.one, self.contexts)
+                one.stream: StreamContexts.of(record, finders[one.stream], one, self.contexts)
                 for one in scores
                 if finders
             },
