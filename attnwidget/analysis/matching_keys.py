@@ -34,7 +34,7 @@ _NEIGHBOURS = {"previous": -1, "next": 1, "self": 0}
 # A group with no more links than this is listed: a product of its own would take longer.
 _FEW = 64
 # Queries of a block of a larger group: of causal ones, no keys after the last are read.
-_ROWS = 256
+_ROWS = 64
 # Keys of a block.
 _KEYS = 512
 # A mask of no more links than this is kept; larger ones are made again for each run of heads.
@@ -53,12 +53,14 @@ class _Block:
         queries: The queries.
         keys: The keys.
         mask: What hides the links that do not count, float32 ``[query, key]``, ``None`` where it is made when needed.
+        outside: 1 for keys outside of the sink, else 0, float32 ``[key]``, ``None`` where all are.
     """
 
     kind: int
     queries: slice
     keys: slice
     mask: Tensor | None
+    outside: Tensor | None
 
 
 class Matches:
@@ -129,7 +131,14 @@ class Matches:
                 for at in range(low, high, _KEYS):
                     some = slice(at, min(at + _KEYS, high))
                     kept = (last - first) * (some.stop - at) <= _KEPT
-                    yield _Block(kind, rows, some, self._mask(kind, rows, some) if kept else None)
+                    outside = self._outside[self._keys[some]]
+                    yield _Block(
+                        kind,
+                        rows,
+                        some,
+                        self._mask(kind, rows, some) if kept else None,
+                        None if bool(outside.all()) else outside,
+                    )
             queries_before += len(queries)
             keys_before += len(keys)
 
@@ -207,8 +216,6 @@ class Matches:
         query.mul_(_LOG2E)
         key = run.key[:, 0].index_select(1, self._keys)
         key[..., run.place] = 1.0
-        on_sink = self._outside[self._keys] == 0
-        any_on_sink = bool(on_sink.any())
         sums = query.new_zeros((2, heads, count))
         for block in self._blocks:
             rows = block.queries.stop - block.queries.start
@@ -221,8 +228,8 @@ class Matches:
             weights.add_(mask).exp2_()
             summed = weights.sum(-1)
             sums[0, :, block.queries] += summed
-            if any_on_sink:
-                summed = weights @ self._outside[self._keys[block.keys]]
+            if block.outside is not None:
+                summed = weights @ block.outside
             sums[1, :, block.queries] += summed
         for kind, rows in self._rows.items():
             # A query is in one group of a kind, at most.
