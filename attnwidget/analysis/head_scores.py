@@ -1,4 +1,8 @@
-"""Scores and labels of all heads of a stream, in one pass over its weights."""
+"""Scores and labels of all heads of a stream, in one pass over its weights.
+
+Layers whose attention the fused kernel can compute are read by it (`attnwidget.analysis.fused_sums` says which, and how), all
+others by whole rows of weights. Either way the same `Sums` of each row become the same scores, all of them at once.
+"""
 
 from __future__ import annotations
 
@@ -226,8 +230,10 @@ def score_stream(
 ) -> StreamScores:
     """Score every head of a stream.
 
-    The queries are read block by block, every layer's weights once, so that memory is bounded by the block. Rows that
-    see fewer than two keys and queries that are padding are left out.
+    Every layer's weights are read once, by runs of the fused attention kernel in memory that grows with the positions
+    alone. Where that cannot be (softcaps, biases that differ from query to query, recorded weights, ``exact="model"``,
+    measures of gradients), the queries are read block by block, and memory is bounded by the block. Rows that see fewer
+    than two keys and queries that are padding are left out.
 
     Args:
         stream: The stream.
