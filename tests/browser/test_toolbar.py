@@ -114,12 +114,12 @@ def test_what_does_nothing_in_the_open_view_is_not_there(
 ) -> None:
     forms = widget.root.locator("[data-form]")
     links = widget.root.locator("[data-control='links']")
-    assert forms.count() == 4
+    assert forms.count() == 5
     widget.root.locator("select[aria-label='View']").select_option("model")
     notebook.wait_value("view.view", "model")
     # Beside the heads stands the one that is selected: what is drawn of it can be chosen.
     expect(widget.panel("head")).to_be_visible()
-    expect(forms).to_have_count(4)
+    expect(forms).to_have_count(5)
     expect(links).to_have_count(1)
     widget.root.locator("[data-form=matrix]").click()
     notebook.wait_value("view.form", "matrix")

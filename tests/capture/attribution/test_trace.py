@@ -130,7 +130,7 @@ def test_an_interrupt_leaves_what_was_cut(
         return whole(self, parts)
 
     monkeypatch.setattr(Passes, "each", each)
-    made = aw.trace(model, TEXT, tokenizer, metric="purred", threshold=0.1, budget=6, at_once=2)
+    made = aw.trace(model, TEXT, tokenizer, metric="purred", budget=6, at_once=2)
     assert made.interrupted
     assert made.together is None
     assert sum(one.change is not None for one in (*made.links, *made.small)) == 2

@@ -207,7 +207,7 @@ def test_of_very_many_links_the_page_is_told_the_largest(
     view: AttentionWidget, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(found_trace, "MOST_LINKS", 2)
-    found = view.find_trace("purred", threshold=0.05, budget=12)
+    found = view.find_trace("purred", budget=2)
     assert found is not None
     told = view.traced["trace"]
     validate("Trace", told)
