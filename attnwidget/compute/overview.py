@@ -385,9 +385,10 @@ def sampled_rows(num_queries: int, size: int, most: int) -> tuple[list[int], lis
     parts = adaptive_bins(num_queries, min(size, num_queries))
     groups = adaptive_bins(len(parts), min(len(parts), most))
     queries = [_middle(parts[_middle(group)]) for group in groups]
-    # Neighbouring bins may share a row: it shows the query that is nearest.
-    places = range(len(queries))
-    shown = [min((abs(queries[at] - _middle(part)), at) for at in places)[1] for part in parts]
+    # Neighbouring rows may share a query: each shows the one that is nearest.
+    read = torch.tensor(queries)
+    middles = torch.tensor([_middle(part) for part in parts])
+    shown: list[int] = (read - middles[:, None]).abs().argmin(1).tolist()
     return queries, shown
 
 

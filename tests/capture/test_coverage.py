@@ -9,6 +9,7 @@ import pytest
 import torch
 from capture.coverage import torchvision_operations
 from capture.coverage.again import merged, read, unsaid
+from capture.coverage.cuts import input_cuts
 from capture.coverage.edited import measure_edits
 from capture.coverage.exceptions import NO_GRADIENTS, NOT_EDITED
 from capture.coverage.factory import model_types
@@ -310,3 +311,12 @@ def test_operations_of_torchvision_are_declared_where_its_library_does_not_load(
     # Once is enough: a second declaration would raise.
     torchvision_operations.declare_operations()
     assert len(torchvision_operations._declared) == 1
+
+
+def test_a_head_zeroed_before_a_convolution_lies_in_memory_as_it_did() -> None:
+    given = torch.rand(2, 6, 3, 4) + 1
+    zero = next(input_cuts(torch.nn.Conv2d(6, 2, 1), given.shape, 3, None)).zeroed(given, 1, 3)
+    assert zero.stride() == given.stride()
+    assert not zero[:, 2:4].any()
+    assert torch.equal(zero[:, [0, 1, 4, 5]], given[:, [0, 1, 4, 5]])
+    assert given.all()
