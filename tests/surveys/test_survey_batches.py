@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import pickle
 import random
+import sys
+import threading
 import warnings
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +19,9 @@ from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
 
 import attnwidget as aw
 from attnwidget.pocket import pocket_tokenizer
+from attnwidget.surveys import workers
+from attnwidget.surveys.gold_links.given import Linked, asked_links
+from attnwidget.surveys.reader import Reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -177,3 +185,35 @@ def test_a_model_of_several_streams_is_read_one_by_one() -> None:
     with pytest.warns(UserWarning, match="one by one"):
         found = aw.survey(model, TEXTS[:3], pocket_tokenizer(), batch_size=2, progress=False)
     assert found.count == 3
+
+
+class Part:
+    """A part of the inputs, as Ray hands it to a worker."""
+
+    def __init__(self, *inputs: Any) -> None:
+        self.rows = [{"part": workers._pickled(one)} for one in inputs]
+
+    def to_pylist(self) -> list[dict[str, bytes]]:
+        return self.rows
+
+
+def test_a_worker_reads_its_parts_in_batches(pocket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = SimpleNamespace(get=lambda held: held, get_gpu_ids=list)
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    linked = asked_links(LINKS, "tokens", None)
+    reader = Reader(*pocket, 5, "weights", {}, links=linked, batch_size=4)
+    one = workers._Worker([workers.pack(reader, pickle.Pickler)], named=False)
+    assert one._together is not None
+    inputs = list(map(Linked, MANY, LINKS))
+    # What cannot be sent stands for itself among them.
+    odd = [*inputs[:5], threading.Lock(), *inputs[5:]]
+    parts = [one._parts(Part(*odd[start : start + 12])) for start in range(0, len(odd), 12)]
+    found = functools.reduce(lambda a, b: a.then(b), [each for part in parts for each in part])
+    assert [index for index, _ in found.survey.skipped] == [5]
+    assert one._together.proved > 0
+    alone = aw.survey(pocket[0], MANY, pocket[1], links=LINKS, progress=False)
+    for field in ("mean", "rows"):
+        both = (getattr(each.streams["decoder"].moments, field) for each in (found.survey, alone))
+        np.testing.assert_allclose(*both, atol=1e-5)
+    counts = [each.streams["decoder"].links.counts for each in (found.survey, alone)]
+    np.testing.assert_array_equal(*counts)
