@@ -56,6 +56,8 @@ TEXT_LENGTH = 2000
 class Survey(ReadsContexts, HasLinks):
     """Head scores over many inputs: mean and spread, and each head's most typical inputs.
 
+    Where they were asked for, `contexts`, `deciles` and `token_counts` say where each head does something.
+
     Surveys of parts add up: ``first + second`` is the survey of both one after the other, equal to a survey of all but
     for rounding. Every input counts the same, however long.
 
@@ -350,6 +352,9 @@ class Survey(ReadsContexts, HasLinks):
         **options: Unpack[SelectionOptions],
     ) -> Any:
         """Show the survey in the widget: heads by their mean scores, and the inputs that are most typical of each.
+
+        Where contexts were asked for, the places in which the selected head does most stand above these; a click on one
+        opens its input at the link.
 
         Args:
             model: The model, so that a click on an example records it and shows its attention; None for the survey

@@ -23,8 +23,8 @@ __all__ = ["SurveyWidget"]
 class SurveyWidget(AttentionWidget):
     """The widget over a survey.
 
-    The model view shows mean scores over the inputs; beside it stand the inputs that are most typical of the selected
-    head. Opening one of them records it and shows its attention in the head view and the neuron view.
+    The model view shows mean scores over the inputs; beside it stand the contexts in which the selected head does most,
+    where the survey keeps them, and the inputs that are most typical of it. Opening one of them records it and shows its attention in the head view and the neuron view.
 
     Example:
         >>> survey.view(model, tokenizer)  # doctest: +SKIP

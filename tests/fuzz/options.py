@@ -85,7 +85,9 @@ def calls(folder: Path) -> list[Call]:
     other = aw.capture(model, "the dog sat", tokenizer)
     compared = aw.compare(attention, other)
     series = aw.compare(attention, other, attention)
-    surveyed = aw.survey(model, ["the cat sat", "the dog sat"], tokenizer, progress=False)
+    surveyed = aw.survey(
+        model, ["the cat sat", "the dog sat"], tokenizer, progress=False, contexts=2
+    )
     layer = attention["decoder"][1]
     views: list[Any] = []
 
@@ -144,9 +146,12 @@ def calls(folder: Path) -> list[Call]:
         Call("series.figure", draw(series), ("kind", *drawn)),
         Call("series.difference", lambda **given: series.difference(**{"layer": 0, **given}), ("between", "stream", *_HEADS)),
         Call("series.changed", series.changed, ("top", "stream", *_HEADS)),
-        Call("survey", lambda **given: aw.survey(model, **{"texts": ["the cat"], "tokenizer": tokenizer, "progress": False, **given}), ("texts", "examples", "measure", "layers", "batch", "links", "links_as", "links_stream", "column", "batch_size")),
+        Call("survey", lambda **given: aw.survey(model, **{"texts": ["the cat"], "tokenizer": tokenizer, "progress": False, **given}), ("texts", "examples", "contexts", "measure", "layers", "batch", "links", "links_as", "links_stream", "column", "batch_size")),
         Call("survey.head_scores", surveyed.head_scores, ("scores", "stream", *_HEADS)),
         Call("survey.examples", lambda **given: surveyed.examples(**{"layer": 0, "head": 0, "score": "previous", **given}), ("stream", "score", *_HEADS)),
+        Call("survey.contexts", lambda **given: surveyed.contexts(**{"layer": 0, "head": 0, **given}), ("stream", "score", "containing", *_HEADS)),
+        Call("survey.deciles", lambda **given: surveyed.deciles(**{"layer": 0, "head": 0, "score": "previous", **given}), ("stream", "score", "examples", *_HEADS)),
+        Call("survey.token_counts", lambda **given: surveyed.token_counts(**{"layer": 0, "head": 0, **given}), ("stream", "of", *_HEADS)),
         Call("find", attention.find, ("query", "key", "pattern", "from_group", "by")),
         Call("find(groups)", lambda **given: attention.find(**{"from_group": "content", "by": "special", **given}), ("from_group", "to_group", "by")),
         Call("find(key)", lambda **given: attention.find(**{"key": 0, **given}), ("query", "key", "top", "stream", "measure", *_HEADS)),

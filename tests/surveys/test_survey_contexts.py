@@ -463,6 +463,8 @@ def test_what_cannot_be_answered_is_said(
         survey(TEXTS[:2], contexts=1001)
     with pytest.raises(ValueError, match="there is no head 4 in layer 0"):
         whole.contexts(0, 4)
+    with pytest.raises(ValueError, match="containing must be a text, such as 'because', got 3"):
+        whole.contexts(0, 2, containing=3)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="scores must be among"):
         whole.contexts(0, 2, "nope")
     with pytest.raises(ValueError, match="of must be one of query, key, pair"):

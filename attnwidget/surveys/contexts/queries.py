@@ -129,7 +129,8 @@ class ReadsContexts:
 
         Raises:
             KeyError: If there is no such stream.
-            ValueError: If contexts were not asked for, or there is no such layer, head or score.
+            ValueError: If contexts were not asked for, there is no such layer, head or score, or ``containing`` is no
+                text.
 
         Example:
             >>> import attnwidget as aw
@@ -144,7 +145,7 @@ class ReadsContexts:
         heading = f"{at.name}, {'strongest links' if rule == LINK else rule}"
         why = "" if rows else "no input has such a query"
         if containing is not None:
-            wanted = _folded(containing)
+            wanted = _folded(_text(containing))
             every, rows = len(rows), [row for row in rows if wanted in _folded(row.plain_text)]
             why = why or (
                 "" if rows else f"none of the {every} contexts that are kept has {containing!r}"
@@ -383,6 +384,13 @@ def _asked(found: Surveyed) -> StreamContexts:
     if found.contexts is None:
         raise ValueError(_NONE)
     return found.contexts
+
+
+def _text(given: object) -> str:
+    if isinstance(given, str):
+        return given
+    message = f"containing must be a text, such as 'because', got {shown(given)}."
+    raise ValueError(message)
 
 
 def _folded(text: str) -> str:
