@@ -6,8 +6,8 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from attnwidget.capture.edits.editor import Editor
-from attnwidget.capture.edits.links import Window
 from attnwidget.capture.edits.rows import RowsNotEditedError
+from attnwidget.capture.edits.windows import Window
 from attnwidget.edits.edits import Edits
 
 if TYPE_CHECKING:
