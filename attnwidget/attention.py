@@ -11,6 +11,7 @@ from attnwidget.compute.indexing import head_axis
 from attnwidget.export.exports import Exports
 from attnwidget.record import storage, viewers, words
 from attnwidget.record.options import DrawnSelection, FileOptions, ShownOptions
+from attnwidget.record.pages import Pages
 from attnwidget.record.record import Record, the_stream
 from attnwidget.record.saving import save_by_ending
 from attnwidget.record.vocabulary import (
@@ -44,7 +45,7 @@ __all__ = ["Attention"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Attention(Exports, Grouped):
+class Attention(Exports, Grouped, Pages):
     """One forward pass: every attention layer of a model on one input.
 
     Attributes:

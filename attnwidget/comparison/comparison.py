@@ -21,6 +21,7 @@ from attnwidget.compute.indexing import head_axis
 from attnwidget.protocol.text import well_formed
 from attnwidget.record import viewers
 from attnwidget.record.options import DrawnSelection, FileOptions, ShownOptions
+from attnwidget.record.pages import Pages
 from attnwidget.record.record import Record
 from attnwidget.record.saving import save_by_ending
 from attnwidget.record.vocabulary import (
@@ -72,7 +73,7 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Comparison:
+class Comparison(Pages):
     """Two records side by side: two inputs to one model, or two models on one input.
 
     The divergence of a head is the Jensen–Shannon divergence (Lin 1991) between its rows in the two records, to base 2

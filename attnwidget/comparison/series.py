@@ -17,6 +17,7 @@ from attnwidget.compute.not_numbers import largest
 from attnwidget.protocol.text import well_formed
 from attnwidget.record import viewers
 from attnwidget.record.options import DrawnSelection, FileOptions, ShownOptions
+from attnwidget.record.pages import Pages
 from attnwidget.record.saving import save_by_ending
 from attnwidget.record.vocabulary import either, layers_and_heads, lists_options, one_layer
 
@@ -76,7 +77,7 @@ class ComparedSeries:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class ComparisonSeries:
+class ComparisonSeries(Pages):
     """More than two records in a row: checkpoints of one training on one input, or prompts of one family.
 
     Every record is aligned with the first; what the first lacks has places of its own on the common axes, where equal

@@ -16,6 +16,7 @@ from attnwidget.compute.indexing import head_axis
 from attnwidget.protocol.text import well_formed
 from attnwidget.record import viewers
 from attnwidget.record.options import DrawnSelection, FileOptions, SelectionOptions
+from attnwidget.record.pages import Pages
 from attnwidget.record.saving import save_by_ending
 from attnwidget.record.vocabulary import (
     either,
@@ -49,7 +50,7 @@ TEXT_LENGTH = 2000
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Survey:
+class Survey(Pages):
     """Head scores over many inputs: mean and spread, and each head's most typical inputs.
 
     Surveys of parts add up: ``first + second`` is the survey of both one after the other, equal to a survey of all but

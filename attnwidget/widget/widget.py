@@ -13,6 +13,7 @@ from attnwidget.compute.checks import check_flag
 from attnwidget.figures.figure import Figure
 from attnwidget.figures.from_source import figure_of_view
 from attnwidget.protocol.text import sendable
+from attnwidget.record.byte_sizes import parse_bytes
 from attnwidget.record.options import DrawnSelection, ShownOptions
 from attnwidget.record.vocabulary import lists_options
 from attnwidget.serve.jobs import Jobs
@@ -328,6 +329,35 @@ class AttentionWidget(ShownDirections, HeadEffects, RankedHeads, Answering, Sync
             budget=budget,
             options=options,
         )
+
+    def html(self, *, budget: int | str | None = None) -> str:
+        """Return what is shown as the text of one page, the one that ``save("attention.html")`` writes.
+
+        For programs that put pages into pages of their own, in a frame that may run scripts and needs nothing more: the
+        page has no kernel, asks no network, and draws in a frame without an origin.
+
+        Args:
+            budget: Bytes that the page may take, or text such as ``"2 MB"``; as for `save`.
+
+        Returns:
+            The page, from ``<!doctype html>`` on.
+
+        Raises:
+            ValueError: If the budget is no size, or too small for a page without any head.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> view = aw.view(model, "the cat sat on the mat", tokenizer)
+            >>> view.html(budget="1 MB")[:15]
+            '<!doctype html>'
+
+            In Streamlit, then in Gradio:
+
+            >>> st.components.v1.html(view.html(), height=900, scrolling=True)  # doctest: +SKIP
+            >>> frame = '<iframe sandbox="allow-scripts" width="100%" height="900" srcdoc="{}"></iframe>'
+            >>> gr.HTML(frame.format(html.escape(view.html())))  # doctest: +SKIP
+        """
+        return self.page(None if budget is None else parse_bytes(budget))
 
     def freeze(self, budget: int | str = FROZEN_BYTES) -> None:
         """Replace the live widget in the notebook by a copy that needs no kernel.
