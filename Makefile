@@ -3,6 +3,7 @@
 #   make lab      open the notebooks in JupyterLab
 #   make test     all tests, in Python, in Node and in a real browser
 #   make check    lint, types, formats, generated code
+#   make docs     a site of the documents, the notebooks and every docstring, into site/
 #   make coverage record every architecture in transformers, write tests/capture/coverage.md
 #   make compat   the wheel, unit and exactness tests with the oldest, the pinned and the newest dependencies
 #   make fuzz     many odd arrays, options and requests, each answered rightly or refused with a reason
@@ -39,7 +40,7 @@ install = @echo "Installing .[$(1)] into $(VENV); the first time it takes minute
 		| awk '/^(Collecting|  Building|Successfully)/ { print "  " substr($$0, 1, 100); fflush() }' \
 	&& touch $@
 
-.PHONY: help demo lab test check coverage compat fuzz bench clean chromium
+.PHONY: help demo lab test check docs coverage compat fuzz bench clean chromium
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -67,6 +68,9 @@ check: $(VENV)/.dev js/node_modules/.package-lock.json
 	@echo "== generated code, import order, TypeScript, Biome"
 	@cd js && npm run --silent check
 
+docs: $(VENV)/.dev attnwidget/static/widget.js
+	@$(BIN)/python tests/docs/build.py site
+
 coverage: $(VENV)/.dev
 	@cd tests && OMP_NUM_THREADS=1 $(BIN)/python -m capture.coverage $(COVERAGE)
 
@@ -92,7 +96,7 @@ bench: $(VENV)/.bench attnwidget/static/widget.js chromium
 	@$(BIN)/python tests/bench/bench_files.py
 
 clean:
-	rm -rf $(VENV) .compat attnwidget/static js/node_modules js/.build demo build dist *.egg-info \
+	rm -rf $(VENV) .compat attnwidget/static js/node_modules js/.build demo site build dist *.egg-info \
 		.pytest_cache .mypy_cache .ruff_cache
 
 # ---------------------------------------------------------------- set-up
