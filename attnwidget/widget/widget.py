@@ -70,8 +70,11 @@ class AttentionWidget(ShownDirections, HeadEffects, RankedHeads, Answering, Sync
     _esm = traitlets.Unicode().tag(sync=True)
     _bundle = traitlets.Bytes().tag(sync=True)
     meta = traitlets.Dict().tag(sync=True)
+    """What the front end is told of the source; see ``Meta`` in the schema. Only the kernel sets it."""
     overview = traitlets.Bytes().tag(sync=True)
+    """The thumbnails of all heads that `meta` describes. Only the kernel sets it."""
     media = traitlets.Bytes().tag(sync=True)
+    """Pictures and sounds among the inputs. Only the kernel sets it."""
     _screen = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)
     _own_layout: Any = None
     # Whether the view may have opened on what was chosen for the reader.

@@ -28,6 +28,8 @@ def test_every_public_name_and_notebook_has_its_place(site: Path) -> None:
     reference = (site / "api/attnwidget.html").read_text(encoding="utf-8")
     places = set(re.findall(r'id="([\w.]+)"', reference))
     assert {*aw.__all__, "Attention.find", "Attention.groups", "AttentionWidget.layer"} <= places
+    # A trait that has no words of its own would have those of traitlets.
+    assert "value_trait" not in reference
     assert "Figure.save" in (site / "api/attnwidget/figures/figure.html").read_text("utf-8")
     pages = {path.stem for path in (site / "notebooks").glob("*.html")} - {"index"}
     assert pages == {path.stem for path in (ROOT / "notebooks").glob("*.ipynb")}
