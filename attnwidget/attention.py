@@ -59,6 +59,14 @@ class Attention(Exports, Grouped, Pages):
         edits: What was done to the model while it was recorded, each as the call that says so
             (``ablate(heads=[(3, 3)])``); nothing where it ran as it is.
         metric: What the gradients in its layers are of, such as ``log p(“purred”)``; ``None`` where it has none.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> attention = aw.capture(model, "the cat sat on the mat", tokenizer)
+        >>> attention
+        Attention(GPT2LMHeadModel, decoder: 4 layers × 4 heads, 7 tokens)
+        >>> attention["decoder"][3].weights(head=3).shape
+        (7, 7)
     """
 
     @classmethod
@@ -313,7 +321,11 @@ class Attention(Exports, Grouped, Pages):
             TypeError, ValueError: As `attnwidget.view`.
 
         Example:
-            >>> attention.view(layer=3, heads=[1, 3], query="it")  # doctest: +SKIP
+            >>> import attnwidget as aw
+            >>> attention = aw.capture(model, "the cat sat on the mat because it", tokenizer)
+            >>> view = attention.view(layer=3, heads=[1, 3], query="it")
+            >>> view.heads, view.query
+            ([1, 3], 8)
         """
         return viewers.make(self, "widget", frozen=frozen, still=still, choose=choose, **options)
 
@@ -427,8 +439,10 @@ class Attention(Exports, Grouped, Pages):
                 option is none of what is accepted; the message says what is.
 
         Example:
-            >>> figure = attention.figure("head", layer=3, heads=[1, 3], query="it", width="85mm")  # doctest: +SKIP
-            >>> figure.save("it.pdf")  # doctest: +SKIP
+            >>> import attnwidget as aw
+            >>> attention = aw.capture(model, "the cat sat on the mat because it", tokenizer)
+            >>> figure = attention.figure("head", layer=3, heads=[1, 3], query="it", width="85mm")
+            >>> path = figure.save("it.pdf")
         """
         made: Figure = viewers.make(self, "figure", kind, **options)
         return made
@@ -456,8 +470,8 @@ class Attention(Exports, Grouped, Pages):
         Example:
             >>> import attnwidget as aw
             >>> attention = aw.capture(model, "the cat sat", tokenizer)
-            >>> attention.save("run.safetensors")  # doctest: +SKIP
-            >>> attention.save("sat.svg", layer=3, heads=[1, 3], query="sat")  # doctest: +SKIP
+            >>> path = attention.save("run.safetensors")
+            >>> path = attention.save("sat.svg", layer=3, heads=[1, 3], query="sat")
         """
         return save_by_ending(
             self,

@@ -86,6 +86,13 @@ class Comparison(Pages):
         b: The second record.
         streams: What was compared, by the stream's name.
         names: What they are called.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> attention = aw.capture(model, "the cat sat on the mat", tokenizer)
+        >>> comparison = aw.compare(attention, aw.capture(model, "the dog sat on the mat", tokenizer))
+        >>> comparison.changed(top=1)[["layer", "head"]].values.tolist()
+        [[2, 1]]
     """
 
     a: Record
@@ -126,8 +133,10 @@ class Comparison(Pages):
             ValueError: If a trait is out of range.
 
         Example:
+            >>> import attnwidget as aw
             >>> texts = "the cat sat on the mat", "the dog sat on the mat"
-            >>> compare(*(aw.capture(model, text, tokenizer) for text in texts)).view()  # doctest: +SKIP
+            >>> aw.compare(*(aw.capture(model, text, tokenizer) for text in texts)).view(layer=3).layer
+            3
         """
         return viewers.make(self, "widget", frozen=frozen, still=still, choose=choose, **options)
 
@@ -148,7 +157,8 @@ class Comparison(Pages):
         Example:
             >>> import attnwidget as aw
             >>> first, second = (aw.capture(model, f"the {who} sat", tokenizer) for who in ("cat", "dog"))
-            >>> aw.compare(first, second).figure(layer=3, heads=1)  # doctest: +SKIP
+            >>> aw.compare(first, second).figure(layer=3, heads=1).svg[:4]
+            '<svg'
         """
         return viewers.make(self, "figure", kind, **options)
 
@@ -170,7 +180,9 @@ class Comparison(Pages):
             TypeError, ValueError: As `Attention.save`.
 
         Example:
-            >>> comparison.save("changed.svg", layer=3, heads=1)  # doctest: +SKIP
+            >>> import attnwidget as aw
+            >>> first, second = (aw.capture(model, f"the {who} sat", tokenizer) for who in ("cat", "dog"))
+            >>> path = aw.compare(first, second).save("changed.svg", layer=3, heads=1)
         """
         return save_by_ending(
             self,

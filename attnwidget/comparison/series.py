@@ -95,6 +95,13 @@ class ComparisonSeries(Pages):
         records: The records, in the order they were given in.
         streams: What was compared, by the stream's name.
         names: What the records are called.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> attention = aw.capture(model, "the cat sat on the mat", tokenizer)
+        >>> comparison = aw.compare(attention, aw.capture(model, "the dog sat on the mat", tokenizer))
+        >>> aw.compare(attention, comparison.b, attention)
+        ComparisonSeries(GPT2LMHeadModel, 3 records, decoder: 16 heads, 7 of 7 queries and 7 of 7 keys in all)
     """
 
     records: tuple[Record, ...]
@@ -129,8 +136,10 @@ class ComparisonSeries(Pages):
             ValueError: If a trait is out of range.
 
         Example:
+            >>> import attnwidget as aw
             >>> texts = (f"the {who} sat on the mat" for who in ("cat", "dog", "bird"))
-            >>> compare(*(aw.capture(model, text, tokenizer) for text in texts)).view()  # doctest: +SKIP
+            >>> aw.compare(*(aw.capture(model, text, tokenizer) for text in texts)).view(layer=3).layer
+            3
         """
         return viewers.make(self, "widget", frozen=frozen, still=still, choose=choose, **options)
 
@@ -149,7 +158,10 @@ class ComparisonSeries(Pages):
             TypeError, KeyError, ValueError: As `Attention.figure`.
 
         Example:
-            >>> comparison.figure("compare", layer=3, heads=1, form="matrix")  # doctest: +SKIP
+            >>> import attnwidget as aw
+            >>> records = [aw.capture(model, f"the {who} sat", tokenizer) for who in ("cat", "dog", "bird")]
+            >>> aw.compare(*records).figure("compare", layer=3, heads=1, form="matrix").svg[:4]
+            '<svg'
         """
         return viewers.make(self, "figure", kind, **options)
 
@@ -171,7 +183,9 @@ class ComparisonSeries(Pages):
             TypeError, ValueError: As `Attention.save`.
 
         Example:
-            >>> comparison.save("training.html")  # doctest: +SKIP
+            >>> import attnwidget as aw
+            >>> records = [aw.capture(model, f"the {who} sat", tokenizer) for who in ("cat", "dog", "bird")]
+            >>> path = aw.compare(*records).save("training.svg", layer=3, heads=1)
         """
         return save_by_ending(
             self,

@@ -65,6 +65,19 @@ class Survey(Pages):
         examples_kept: How many typical inputs are kept for each head and score.
         texts: The texts of these, by index, at most 2,000 characters of each.
         interrupted: Whether it ended before the last input, or was written while it ran.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> survey = aw.survey(model, ["the cat sat .", "the dog sat ."], tokenizer, progress=False)
+        >>> survey
+        Survey(GPT2LMHeadModel, decoder: 16 heads, 2 inputs)
+        >>> survey.head_labels(layer=0, head=2)["label"].tolist()
+        ['previous']
+        >>> survey.view(score="previous").score
+        'previous'
+        >>> path = survey.save("survey.safetensors")
+        >>> survey.merge(aw.Survey.load(path)).count
+        4
     """
 
     model_name: str
@@ -357,7 +370,10 @@ class Survey(Pages):
             TypeError, KeyError, ValueError: As `Attention.figure`.
 
         Example:
-            >>> survey.figure("scatter", score="previous", other_score="induction")  # doctest: +SKIP
+            >>> import attnwidget as aw
+            >>> survey = aw.survey(model, ["the cat sat .", "the dog sat ."], tokenizer, progress=False)
+            >>> survey.figure("scatter", score="previous", other_score="induction").svg[:4]
+            '<svg'
         """
         return viewers.make(self, "figure", kind, **options)
 

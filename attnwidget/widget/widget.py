@@ -63,8 +63,11 @@ class AttentionWidget(ShownDirections, HeadEffects, RankedHeads, Answering, Sync
     VS Code); elsewhere, and inside other widgets, call `close`.
 
     Example:
-        >>> view = AttentionWidget(attention)  # doctest: +SKIP
-        >>> view.layer, view.heads = 3, [5, 7]  # doctest: +SKIP
+        >>> import attnwidget as aw
+        >>> view = AttentionWidget(aw.capture(model, "the cat sat on the mat", tokenizer))
+        >>> view.layer, view.heads, view.query = 3, [1, 3], "mat"
+        >>> view.query
+        6
     """
 
     _esm = traitlets.Unicode().tag(sync=True)
@@ -175,6 +178,11 @@ class AttentionWidget(ShownDirections, HeadEffects, RankedHeads, Answering, Sync
         """Take the widget off every page and disconnect it from the browser; the record stays.
 
         ipywidgets leaves the layout behind that it made for a widget: a hundred closed widgets would leave a hundred.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> view = aw.view(model, "the cat sat on the mat", tokenizer)
+            >>> view.close()
         """
         opened, heard = self._opened, self.was_heard
         if not closed_later(self, opened, heard=heard):
@@ -276,7 +284,9 @@ class AttentionWidget(ShownDirections, HeadEffects, RankedHeads, Answering, Sync
             TypeError, ValueError: If an option does not exist, or is none of what is accepted.
 
         Example:
-            >>> view.figure(width="85mm", theme="print").save("figure.pdf")  # doctest: +SKIP
+            >>> import attnwidget as aw
+            >>> view = aw.view(model, "the cat sat on the mat", tokenizer)
+            >>> path = view.figure(width="85mm", theme="print").save("figure.pdf")
         """
         return figure_of_view(self.source, self.snapshot(), self._answer, options)
 
@@ -321,6 +331,11 @@ class AttentionWidget(ShownDirections, HeadEffects, RankedHeads, Answering, Sync
 
         Warns:
             UserWarning: If no font of this machine has some of the characters of a ``.pdf`` or ``.png``.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> view = aw.view(model, "the cat sat on the mat", tokenizer, layer=3)
+            >>> path = view.save("shown.svg", width="85mm")
         """
         return save(
             self,

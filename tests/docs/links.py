@@ -68,10 +68,8 @@ def problems(folder: Path) -> list[str]:
 
 def _of_page(root: Path, path: Path, page: _Page, pages: dict[Path, _Page]) -> Iterator[str]:
     for address in dict.fromkeys([*page.links, *page.fetched]):
-        if (
-            address.startswith(INSIDE)
-            or (re.fullmatch(r"#[\w-]*", address)
-            and address in page.fetched)
+        if address.startswith(INSIDE) or (
+            re.fullmatch(r"#[\w-]*", address) and address in page.fetched
         ):
             continue
         if re.match(r"(?:[a-z]+:)?//", address):
