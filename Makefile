@@ -3,6 +3,8 @@
 #   make lab      open the notebooks in JupyterLab
 #   make test     all tests, in Python, in Node and in a real browser
 #   make check    lint, types, formats, generated code
+#   make docs     a site of the documents, the notebooks and every docstring, into site/
+#   make books    a book of Sphinx with MyST-NB, in an environment of its own: its page in a browser, its LaTeX
 #   make coverage record every architecture in transformers, write tests/capture/coverage.md
 #   make compat   the wheel, unit and exactness tests with the oldest, the pinned and the newest dependencies
 #   make fuzz     many odd arrays, options and requests, each answered rightly or refused with a reason
@@ -40,7 +42,7 @@ install = @echo "Installing .[$(1)] into $(VENV); the first time it takes minute
 		| awk '/^(Collecting|  Building|Successfully)/ { print "  " substr($$0, 1, 100); fflush() }' \
 	&& touch $@
 
-.PHONY: help demo lab test check coverage compat fuzz bench clean chromium
+.PHONY: help demo lab test check docs books coverage compat fuzz bench clean chromium
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -68,6 +70,15 @@ check: $(VENV)/.dev js/node_modules/.package-lock.json
 	@echo "== generated code, import order, TypeScript, Biome"
 	@cd js && npm run --silent check
 
+docs: $(VENV)/.dev attnwidget/static/widget.js
+	@$(BIN)/python tests/docs/build.py site
+
+# In an environment of its own, in .compat; the tests of books are skipped where it is missing.
+books: $(VENV)/.dev attnwidget/static/widget.js chromium
+	@test -x .compat/books/bin/sphinx-build || { $(PYTHON) -m venv .compat/books \
+		&& .compat/books/bin/python -m pip install --quiet "myst-nb==1.4.0" "sphinx==9.0.4"; }
+	@$(PYTEST) tests/browser/test_books.py
+
 coverage: $(TIMM)/.made
 	@cd tests && OMP_NUM_THREADS=1 $(abspath $(TIMM))/bin/python -m capture.coverage $(COVERAGE)
 
@@ -93,7 +104,7 @@ bench: $(VENV)/.bench attnwidget/static/widget.js chromium
 	@$(BIN)/python tests/bench/bench_files.py
 
 clean:
-	rm -rf $(VENV) $(TIMM) .compat attnwidget/static js/node_modules js/.build demo build dist *.egg-info \
+	rm -rf $(VENV) $(TIMM) .compat attnwidget/static js/node_modules js/.build demo site build dist *.egg-info \
 		.pytest_cache .mypy_cache .ruff_cache
 
 # ---------------------------------------------------------------- set-up

@@ -11,6 +11,7 @@ from attnwidget.compute.indexing import head_axis
 from attnwidget.export.exports import Exports
 from attnwidget.record import storage, viewers, words
 from attnwidget.record.options import DrawnSelection, FileOptions, ShownOptions
+from attnwidget.record.pages import Pages
 from attnwidget.record.record import Record, the_stream
 from attnwidget.record.saving import save_by_ending
 from attnwidget.record.vocabulary import (
@@ -44,7 +45,7 @@ __all__ = ["Attention"]
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Attention(Exports, Grouped):
+class Attention(Exports, Grouped, Pages):
     """One forward pass: every attention layer of a model on one input.
 
     Attributes:
@@ -60,6 +61,14 @@ class Attention(Exports, Grouped):
         metric: What the gradients in its layers are of, such as ``log p(“purred”)``; ``None`` where it has none.
         hidden_states: The residual stream after each layer, where ``capture(…, hidden_states=True)`` kept it; files and
             copies do not.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> attention = aw.capture(model, "the cat sat on the mat", tokenizer)
+        >>> attention
+        Attention(GPT2LMHeadModel, decoder: 4 layers × 4 heads, 7 tokens)
+        >>> attention["decoder"][3].weights(head=3).shape
+        (7, 7)
     """
 
     @classmethod
@@ -342,7 +351,11 @@ class Attention(Exports, Grouped):
             TypeError, ValueError: As `attnwidget.view`.
 
         Example:
-            >>> attention.view(layer=3, heads=[1, 3], query="it")  # doctest: +SKIP
+            >>> import attnwidget as aw
+            >>> attention = aw.capture(model, "the cat sat on the mat because it", tokenizer)
+            >>> view = attention.view(layer=3, heads=[1, 3], query="it")
+            >>> view.heads, view.query
+            ([1, 3], 8)
         """
         return viewers.make(self, "widget", frozen=frozen, still=still, choose=choose, **options)
 
@@ -456,8 +469,10 @@ class Attention(Exports, Grouped):
                 option is none of what is accepted; the message says what is.
 
         Example:
-            >>> figure = attention.figure("head", layer=3, heads=[1, 3], query="it", width="85mm")  # doctest: +SKIP
-            >>> figure.save("it.pdf")  # doctest: +SKIP
+            >>> import attnwidget as aw
+            >>> attention = aw.capture(model, "the cat sat on the mat because it", tokenizer)
+            >>> figure = attention.figure("head", layer=3, heads=[1, 3], query="it", width="85mm")
+            >>> path = figure.save("it.pdf")
         """
         made: Figure = viewers.make(self, "figure", kind, **options)
         return made
@@ -486,8 +501,8 @@ class Attention(Exports, Grouped):
         Example:
             >>> import attnwidget as aw
             >>> attention = aw.capture(model, "the cat sat", tokenizer)
-            >>> attention.save("run.safetensors")  # doctest: +SKIP
-            >>> attention.save("sat.svg", layer=3, heads=[1, 3], query="sat")  # doctest: +SKIP
+            >>> path = attention.save("run.safetensors")
+            >>> path = attention.save("sat.svg", layer=3, heads=[1, 3], query="sat")
         """
         return save_by_ending(
             self,

@@ -494,6 +494,8 @@ def load(path: str | os.PathLike[str], *, copy: bool = False, verify: bool = Fal
             its layer is first read.
 
     Example:
-        >>> attention = load("run.safetensors")  # doctest: +SKIP
+        >>> path = capture(model, "the cat sat", tokenizer).save("run.safetensors")
+        >>> load(path)
+        Attention(GPT2LMHeadModel, decoder: 4 layers × 4 heads, 4 tokens)
     """
     return Attention.of(storage.load(path, copy=copy, verify=verify))

@@ -34,6 +34,11 @@ class Score:
         formula: How it is computed from the weights ``w[q, k]`` of one head; a mean over q is one over the queries
             that see at least two keys, one of which the score is about.
         source: Where it comes from.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> aw.SCORES["previous"].question
+        'Does it look at the position before?'
     """
 
     name: str

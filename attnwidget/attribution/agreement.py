@@ -51,6 +51,15 @@ class Agreement:
         rows: Those that the model was run without.
         total: How many there are.
         signed: Whether numbers were compared with their signs, or by size.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> found = aw.attribute(model, "the cat sat on the mat because it", tokenizer, method="gradient", metric="purred")
+        >>> agreement = found.agreement()
+        >>> agreement.count, round(agreement.rank_correlation, 2)
+        (16, 0.86)
+        >>> agreement.to_dataframe()[["layer", "head"]].values.tolist()[0]
+        [3, 3]
     """
 
     method: str

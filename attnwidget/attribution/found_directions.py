@@ -35,6 +35,14 @@ class Directions:
         values: float64 ``[count]``, what each gives of the gap, in units of the score.
         gap: By how much the score of a key on the pattern is above that of another, in the mean over the queries.
         matrix: float64 ``[head_dim, head_dim]``, ``scaling · M``, rows are dimensions of the query: its trace is the gap.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> found = aw.directions(model, ["the cat sat on the mat"], tokenizer, layer=0, head=2, pattern="previous")
+        >>> found.pattern, found.vectors.shape
+        ('previous', (4, 32))
+        >>> found.to_dataframe()["share"].round(2).tolist()[:2]
+        [0.54, 0.31]
     """
 
     stream: str
@@ -134,7 +142,14 @@ class Directions:
         return (self.layer, self.head), self.stream, self.vectors
 
     def removed(self) -> Edits:
-        """Return the edit that takes them out: ``remove_directions(self)``."""
+        """Return the edit that takes them out: ``remove_directions(self)``.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> found = aw.directions(model, ["the cat sat on the mat"], tokenizer, layer=0, head=2, pattern="previous")
+            >>> edit = found.removed()
+            >>> changed = aw.capture(model, "the cat sat on the mat", tokenizer, interventions=edit)
+        """
         return remove_directions(self)
 
     def check(

@@ -39,6 +39,11 @@ class Method:
         gives: Of what it says something: ``"heads"``, ``"tokens"``, ``"links"``.
         signed: Whether its numbers tell what raises the metric from what lowers it.
         gradients: Whether the metric has to have gradients.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> aw.METHODS["gradient"].question
+        'What would the metric lose without a link, a head or a token, to first order?'
     """
 
     name: MethodName

@@ -146,6 +146,16 @@ class Attribution:
         of_layers: Stream name to its links.
         call: What runs the model again, for `agreement`; copies have none.
         direct: Of the method ``direct`` all parts of the residual stream.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> found = aw.attribute(model, "the cat sat on the mat because it", tokenizer, method="gradient", metric="purred")
+        >>> found
+        Attribution(gradient of log p(“purred”), 16 heads: 3.1 -0.942, 3.3 +0.886, 1.2 +0.564)
+        >>> found.to_dataframe("heads")[["layer", "head"]].values.tolist()[0]
+        [3, 1]
+        >>> round(found.agreement().rank_correlation, 2)
+        0.86
     """
 
     method: str

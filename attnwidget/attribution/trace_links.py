@@ -36,6 +36,10 @@ class TraceLink:
         estimate: ``−w · ∂m/∂w``, in units of the metric: the change of the metric without the link, to first order.
         change: The change of the metric when the link is cut, by running the model without it; ``None`` where that was
             not run.
+
+    Example:
+        >>> TraceLink(3, 3, query=8, key=2, weight=0.999, estimate=-0.89, change=-4.97).distance
+        6
     """
 
     layer: int

@@ -65,6 +65,17 @@ class Trace:
         noise: The largest change of the metric that was seen without any edit; changes no larger than it are 0.
         ways: How many links were cut in which way, as in `Effects`.
         interrupted: Whether the run was ended before its last cut.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> trace = aw.trace(model, "the cat sat on the mat because it", tokenizer, metric="purred")
+        >>> trace.links[0].layer, trace.links[0].head, trace.labels[trace.links[0].key]
+        (3, 3, 'cat')
+        >>> trace.to_dataframe()[["layer", "head", "query", "key"]].values.tolist()[0]
+        [3, 3, 8, 2]
+        >>> trace.figure().svg[:4]
+        '<svg'
+        >>> path = trace.save("trace.svg")
     """
 
     metric: str

@@ -21,6 +21,7 @@ from attnwidget.compute.indexing import head_axis
 from attnwidget.protocol.text import well_formed
 from attnwidget.record import viewers
 from attnwidget.record.options import DrawnSelection, FileOptions, ShownOptions
+from attnwidget.record.pages import Pages
 from attnwidget.record.record import Record
 from attnwidget.record.saving import save_by_ending
 from attnwidget.record.vocabulary import (
@@ -72,7 +73,7 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Comparison:
+class Comparison(Pages):
     """Two records side by side: two inputs to one model, or two models on one input.
 
     The divergence of a head is the Jensen–Shannon divergence (Lin 1991) between its rows in the two records, to base 2
@@ -85,6 +86,13 @@ class Comparison:
         b: The second record.
         streams: What was compared, by the stream's name.
         names: What they are called.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> attention = aw.capture(model, "the cat sat on the mat", tokenizer)
+        >>> comparison = aw.compare(attention, aw.capture(model, "the dog sat on the mat", tokenizer))
+        >>> comparison.changed(top=1)[["layer", "head"]].values.tolist()
+        [[2, 1]]
     """
 
     a: Record
@@ -125,8 +133,10 @@ class Comparison:
             ValueError: If a trait is out of range.
 
         Example:
+            >>> import attnwidget as aw
             >>> texts = "the cat sat on the mat", "the dog sat on the mat"
-            >>> compare(*(aw.capture(model, text, tokenizer) for text in texts)).view()  # doctest: +SKIP
+            >>> aw.compare(*(aw.capture(model, text, tokenizer) for text in texts)).view(layer=3).layer
+            3
         """
         return viewers.make(self, "widget", frozen=frozen, still=still, choose=choose, **options)
 
@@ -147,7 +157,8 @@ class Comparison:
         Example:
             >>> import attnwidget as aw
             >>> first, second = (aw.capture(model, f"the {who} sat", tokenizer) for who in ("cat", "dog"))
-            >>> aw.compare(first, second).figure(layer=3, heads=1)  # doctest: +SKIP
+            >>> aw.compare(first, second).figure(layer=3, heads=1).svg[:4]
+            '<svg'
         """
         return viewers.make(self, "figure", kind, **options)
 
@@ -169,7 +180,9 @@ class Comparison:
             TypeError, ValueError: As `Attention.save`.
 
         Example:
-            >>> comparison.save("changed.svg", layer=3, heads=1)  # doctest: +SKIP
+            >>> import attnwidget as aw
+            >>> first, second = (aw.capture(model, f"the {who} sat", tokenizer) for who in ("cat", "dog"))
+            >>> path = aw.compare(first, second).save("changed.svg", layer=3, heads=1)
         """
         return save_by_ending(
             self,

@@ -17,6 +17,7 @@ from attnwidget.compute.not_numbers import largest
 from attnwidget.protocol.text import well_formed
 from attnwidget.record import viewers
 from attnwidget.record.options import DrawnSelection, FileOptions, ShownOptions
+from attnwidget.record.pages import Pages
 from attnwidget.record.saving import save_by_ending
 from attnwidget.record.vocabulary import either, layers_and_heads, lists_options, one_layer
 
@@ -76,7 +77,7 @@ class ComparedSeries:
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class ComparisonSeries:
+class ComparisonSeries(Pages):
     """More than two records in a row: checkpoints of one training on one input, or prompts of one family.
 
     Every record is aligned with the first; what the first lacks has places of its own on the common axes, where equal
@@ -94,6 +95,13 @@ class ComparisonSeries:
         records: The records, in the order they were given in.
         streams: What was compared, by the stream's name.
         names: What the records are called.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> attention = aw.capture(model, "the cat sat on the mat", tokenizer)
+        >>> comparison = aw.compare(attention, aw.capture(model, "the dog sat on the mat", tokenizer))
+        >>> aw.compare(attention, comparison.b, attention)
+        ComparisonSeries(GPT2LMHeadModel, 3 records, decoder: 16 heads, 7 of 7 queries and 7 of 7 keys in all)
     """
 
     records: tuple[Record, ...]
@@ -128,8 +136,10 @@ class ComparisonSeries:
             ValueError: If a trait is out of range.
 
         Example:
+            >>> import attnwidget as aw
             >>> texts = (f"the {who} sat on the mat" for who in ("cat", "dog", "bird"))
-            >>> compare(*(aw.capture(model, text, tokenizer) for text in texts)).view()  # doctest: +SKIP
+            >>> aw.compare(*(aw.capture(model, text, tokenizer) for text in texts)).view(layer=3).layer
+            3
         """
         return viewers.make(self, "widget", frozen=frozen, still=still, choose=choose, **options)
 
@@ -148,7 +158,10 @@ class ComparisonSeries:
             TypeError, KeyError, ValueError: As `Attention.figure`.
 
         Example:
-            >>> comparison.figure("compare", layer=3, heads=1, form="matrix")  # doctest: +SKIP
+            >>> import attnwidget as aw
+            >>> records = [aw.capture(model, f"the {who} sat", tokenizer) for who in ("cat", "dog", "bird")]
+            >>> aw.compare(*records).figure("compare", layer=3, heads=1, form="matrix").svg[:4]
+            '<svg'
         """
         return viewers.make(self, "figure", kind, **options)
 
@@ -170,7 +183,9 @@ class ComparisonSeries:
             TypeError, ValueError: As `Attention.save`.
 
         Example:
-            >>> comparison.save("training.html")  # doctest: +SKIP
+            >>> import attnwidget as aw
+            >>> records = [aw.capture(model, f"the {who} sat", tokenizer) for who in ("cat", "dog", "bird")]
+            >>> path = aw.compare(*records).save("training.svg", layer=3, heads=1)
         """
         return save_by_ending(
             self,

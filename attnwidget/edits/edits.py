@@ -56,6 +56,11 @@ class Edits:
 
     Attributes:
         parts: The changes, in the order in which they were added.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> aw.ablate(heads=[(3, 3)]) + aw.cut(query="it", key="cat", heads=[(3, 3)])
+        ablate(heads=[(3, 3)]) + cut(query='it', key='cat', heads=[(3, 3)])
     """
 
     parts: tuple[Part, ...] = ()

@@ -60,8 +60,10 @@ class Exports(Record):
                 layer has no scores, or the array would take more than ``limit``.
 
         Example:
-            >>> attention.numpy(layers=[0, 3], heads=1).shape  # doctest: +SKIP
-            (2, 1, 11, 11)
+            >>> import attnwidget as aw
+            >>> attention = aw.capture(model, "the cat sat on the mat because it", tokenizer)
+            >>> attention.numpy(layers=[0, 3], heads=1).shape
+            (2, 1, 9, 9)
         """
         layers, heads = layers_and_heads(layer, layers, head, heads)
         return arrays.to_numpy(self, stream, what=what, layers=layers, heads=heads, limit=limit)
@@ -89,7 +91,10 @@ class Exports(Record):
             KeyError, IndexError, ValueError: As for `numpy`.
 
         Example:
-            >>> attention.to_xarray().sel(layer=3, head=1).sum("key")  # doctest: +SKIP
+            >>> import attnwidget as aw
+            >>> attention = aw.capture(model, "the cat sat on the mat because it", tokenizer)
+            >>> attention.to_xarray().sel(layer=3, head=1).sum("key").dims
+            ('query',)
         """
         layers, heads = layers_and_heads(layer, layers, head, heads)
         return arrays.to_xarray(self, stream, what=what, layers=layers, heads=heads, limit=limit)
@@ -129,7 +134,10 @@ class Exports(Record):
                 ``limit``.
 
         Example:
-            >>> attention.to_dataframe(layers=3, top=1).query("query_label == 'it'")  # doctest: +SKIP
+            >>> import attnwidget as aw
+            >>> attention = aw.capture(model, "the cat sat on the mat because it", tokenizer)
+            >>> attention.to_dataframe(layer=3, head=3, top=1).query("query_label == 'it'")["key_label"].tolist()
+            ['cat']
         """
         layers, heads = layers_and_heads(layer, layers, head, heads)
         return arrays.to_dataframe(self, stream, top=top, layers=layers, heads=heads, limit=limit)
@@ -177,10 +185,13 @@ class Exports(Record):
                 matrix is asked of several heads.
 
         Example:
-            >>> figure, (left, right) = plt.subplots(1, 2)  # doctest: +SKIP
-            >>> attention.plot("head", layer=3, heads=[1, 3], query="it", ax=left)  # doctest: +SKIP
-            >>> drawn = attention.plot("matrix", layer=3, heads=1, ax=right)  # doctest: +SKIP
-            >>> figure.colorbar(drawn.artists[0])  # doctest: +SKIP
+            >>> import matplotlib.pyplot as plt
+            >>> import attnwidget as aw
+            >>> attention = aw.capture(model, "the cat sat on the mat because it", tokenizer)
+            >>> figure, (left, right) = plt.subplots(1, 2)
+            >>> lines = attention.plot("head", layer=3, heads=[1, 3], query="it", ax=left)
+            >>> drawn = attention.plot("matrix", layer=3, heads=1, ax=right)
+            >>> bar = figure.colorbar(drawn.artists[0])
         """
         arrays.library("matplotlib")
         from attnwidget.export import plot  # noqa: PLC0415  (matplotlib is optional)

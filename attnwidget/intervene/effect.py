@@ -34,6 +34,14 @@ class Effect:
         changed: The record under it.
         by_mean: How much the metric changes where the heads that the edit zeroes are set to their means instead; ``None``
             where no source of means was given.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> effect = aw.what_if(model, "the cat sat on the mat because it", tokenizer, aw.ablate(heads=[(3, 3)]), metric="purred")
+        >>> round(effect.value_before, 2), round(effect.delta, 2)
+        (-0.74, -4.68)
+        >>> effect.to_dataframe()["label"].tolist()[:2]
+        ['was', 'purred']
     """
 
     edit: Edits

@@ -163,6 +163,14 @@ class Effects(OfStreams[StreamEffects]):
         ways: How many heads were run in which way: ``"grown"`` (several in one pass whose batch has one row as far as the
             layer's output projection), ``"batched"`` (several in one pass, each in a row of its batch) or ``"one by one"``.
             The first two were compared with the run that has all heads, and with a pass without one head.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> effects = aw.effects(model, "the cat sat on the mat because it", tokenizer, metric="purred")
+        >>> effects
+        Effects(log p(“purred”) -0.738, 16 heads, zero, grown: 3.3 -4.68, 1.2 -0.664, 0.2 -0.492)
+        >>> effects.to_dataframe()[["layer", "head"]].values.tolist()[0]
+        [3, 3]
     """
 
     metric: str

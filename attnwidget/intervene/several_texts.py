@@ -208,6 +208,15 @@ class EffectsOverTexts(OfStreams[StreamMoments]):
         interrupted: Whether it was ended before the last text; a text that was not finished is left out.
         ways: As of `Effects`, all texts together.
         noise: As of `Effects`, the largest over the texts.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> texts = ["the cat sat on the mat because it", "the dog sat on the mat because it"]
+        >>> effects = aw.effects(model, texts, tokenizer, metric="purred", progress=False)
+        >>> effects.count, round(effects.value, 2)
+        (2, -3.54)
+        >>> effects.to_dataframe()[["layer", "head"]].values.tolist()[0]
+        [3, 3]
     """
 
     metric: str

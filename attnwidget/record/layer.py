@@ -79,6 +79,15 @@ class Layer(LayerTensors):
         edited_output: ``[edited head, n_query or 1, value_dim]``, what was put in its place.
         output_gradient: ``[num_heads, n_query, value_dim]``, ``∂m/∂o``: the gradient of the metric that the record was made
             with (``attnwidget.capture(…, metric=…)``) with regard to each head's output, before the output projection.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> attention = aw.capture(model, "the cat sat on the mat", tokenizer)
+        >>> layer = attention["decoder"][3]
+        >>> layer
+        Layer(decoder 3: 4 heads, 7 × 7, head_dim 32)
+        >>> layer.weights(head=3, query="mat").shape
+        (7,)
     """
 
     # The positions of the queries and of the keys, once the layer is part of a `Stream`.
@@ -136,8 +145,10 @@ class Layer(LayerTensors):
                 places, or ``exact`` is neither.
 
         Example:
-            >>> layer.weights(head=5, queries=slice(0, 4)).shape  # doctest: +SKIP
-            (4, 14)
+            >>> import attnwidget as aw
+            >>> layer = aw.capture(model, "the cat sat on the mat", tokenizer)["decoder"][3]
+            >>> layer.weights(head=3, queries=slice(0, 4)).shape
+            (4, 7)
         """
         axes = self._axes((head, heads), (queries, query), (keys, key))
         layer = self if exact is None else self.of_precision(exact)
@@ -323,6 +334,12 @@ class Layer(LayerTensors):
 
         Raises:
             ValueError: If an index is wrong, or if the layer holds only weights.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> attention = aw.capture(model, "the cat sat on the mat", tokenizer)
+            >>> attention["decoder"][3].key_vectors(head=3).shape
+            (7, 32)
         """
         chosen, _, rows = self._axes((head, heads), (_ALL, None), (keys, key))
         return self._vectors("key vectors", self.key, chosen, rows)
@@ -339,6 +356,12 @@ class Layer(LayerTensors):
 
         Raises:
             ValueError: If an index is wrong, or if the layer holds no values.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> attention = aw.capture(model, "the cat sat on the mat", tokenizer)
+            >>> attention["decoder"][3].value_vectors(head=3).shape
+            (7, 32)
         """
         chosen, _, rows = self._axes((head, heads), (_ALL, None), (keys, key))
         return self._vectors("value vectors", self.value, chosen, rows)

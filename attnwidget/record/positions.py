@@ -46,6 +46,12 @@ class Position:
         segment: 0 or 1 for the first or second text of a pair.
         role: Chat role, such as ``"user"``.
         continues: Whether this piece continues the word before it.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> attention = aw.capture(model, "the cat sat on the mat", tokenizer)
+        >>> attention["decoder"].query_positions[2].label
+        'cat'
     """
 
     label: str

@@ -63,6 +63,14 @@ class Stream:
         key_positions: What each key position is.
         first_query: Where the first query stands among the keys, in a record of only some of the query positions;
             ``None`` otherwise: queries of the same sequence as the keys are the last of them.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> attention = aw.capture(model, "the cat sat on the mat", tokenizer)
+        >>> attention["decoder"]
+        Stream(decoder: 4 layers × 4 heads, 7 tokens)
+        >>> attention["decoder"][-1].layer
+        3
     """
 
     name: str

@@ -14,6 +14,7 @@ from attnwidget.compute.indexing import head_axis
 from attnwidget.protocol.text import well_formed
 from attnwidget.record import viewers
 from attnwidget.record.options import DrawnSelection, FileOptions, SelectionOptions
+from attnwidget.record.pages import Pages
 from attnwidget.record.saving import save_by_ending
 from attnwidget.record.vocabulary import (
     either,
@@ -53,7 +54,7 @@ TEXT_LENGTH = 2000
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Survey(ReadsContexts, HasLinks):
+class Survey(ReadsContexts, HasLinks, Pages):
     """Head scores over many inputs: mean and spread, and each head's most typical inputs.
 
     Where they were asked for, `contexts`, `deciles` and `token_counts` say where each head does something.
@@ -70,6 +71,19 @@ class Survey(ReadsContexts, HasLinks):
         examples_kept: How many typical inputs are kept for each head and score.
         texts: The texts of these, by index, at most 2,000 characters of each.
         interrupted: Whether it ended before the last input, or was written while it ran.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> survey = aw.survey(model, ["the cat sat .", "the dog sat ."], tokenizer, progress=False)
+        >>> survey
+        Survey(GPT2LMHeadModel, decoder: 16 heads, 2 inputs)
+        >>> survey.head_labels(layer=0, head=2)["label"].tolist()
+        ['previous']
+        >>> survey.view(score="previous").score
+        'previous'
+        >>> path = survey.save("survey.safetensors")
+        >>> survey.merge(aw.Survey.load(path)).count
+        4
     """
 
     model_name: str
@@ -391,7 +405,10 @@ class Survey(ReadsContexts, HasLinks):
             TypeError, KeyError, ValueError: As `Attention.figure`.
 
         Example:
-            >>> survey.figure("scatter", score="previous", other_score="induction")  # doctest: +SKIP
+            >>> import attnwidget as aw
+            >>> survey = aw.survey(model, ["the cat sat .", "the dog sat ."], tokenizer, progress=False)
+            >>> survey.figure("scatter", score="previous", other_score="induction").svg[:4]
+            '<svg'
         """
         return viewers.make(self, "figure", kind, **options)
 

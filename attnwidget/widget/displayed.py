@@ -41,6 +41,9 @@ class DisplayedView(Protocol):
     def still_figure(self, answer: Answer) -> Figure:
         """Return what is shown as a figure whose numbers come from ``answer``."""
 
+    def html(self, *, budget: int | str | None = None) -> str:
+        """Return the widget as the text of one page that stands by itself."""
+
     def page(self, budget: int | None = None, *, framed: bool = False) -> str:
         """Return the widget as one page that needs no kernel."""
 

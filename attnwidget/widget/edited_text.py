@@ -119,9 +119,10 @@ class EditedText(anywidget.AnyWidget):
                 or `capture` cannot record the text.
 
         Example:
-            >>> view = aw.view(model, "The cat sat on the mat", tokenizer=tokenizer)  # doctest: +SKIP
-            >>> view.text = "The dog sat on the mat"  # doctest: +SKIP
-            >>> view.compare_with_before()  # doctest: +SKIP
+            >>> import attnwidget as aw
+            >>> view = aw.view(model, "The cat sat on the mat", tokenizer=tokenizer)
+            >>> view.text = "The dog sat on the mat"
+            >>> view.compare_with_before()
         """
         recipe = self._recipe
         if recipe is not None and recipe.inputs is not None:
@@ -172,8 +173,11 @@ class EditedText(anywidget.AnyWidget):
             ValueError: If nothing was edited, or the two have nothing in common that could be compared.
 
         Example:
-            >>> view.compare_with_before()  # doctest: +SKIP
-            >>> view.compare_with_before(False)  # doctest: +SKIP
+            >>> import attnwidget as aw
+            >>> view = aw.view(model, "The cat sat on the mat", tokenizer=tokenizer)
+            >>> view.text = "The dog sat on the mat"
+            >>> view.compare_with_before()
+            >>> view.compare_with_before(False)
         """
         if check_flag("on", on) is (self._left is not None):
             return

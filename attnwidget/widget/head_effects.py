@@ -72,7 +72,11 @@ class HeadEffects(InSlices):
             ValueError: If the view's model cannot be run (see `cannot_edit`), or as `attnwidget.effects`.
 
         Example:
-            >>> view.find_effects("purred")  # doctest: +SKIP
+            >>> import attnwidget as aw
+            >>> view = aw.view(model, "the cat sat on the mat because it", tokenizer)
+            >>> found = view.find_effects("purred")
+            >>> found.metric
+            'log p(“purred”)'
         """
         check_choice("how", how, HOW)
         wait = check_flag("wait", wait)

@@ -62,7 +62,9 @@ class RankedHeads(SyncedTraits):
                 not exist, the pattern is no mask, or the model's mask hides all of the links.
 
         Example:
-            >>> view.rank(query="it", key="cat")  # doctest: +SKIP
+            >>> import attnwidget as aw
+            >>> view = aw.view(model, "the cat sat on the mat because it", tokenizer)
+            >>> view.rank(query="it", key="cat")
             >>> view.rank(from_group="B", to_group="A", by="segment")  # doctest: +SKIP
         """
         stream = named(self.source, self.stream)

@@ -12,7 +12,6 @@ from uuid import uuid4
 from attnwidget.figures.picture import check_resolution
 from attnwidget.figures.renderer import INSTALL, available
 from attnwidget.files.replacing import write_bytes, write_text
-from attnwidget.record.byte_sizes import parse_bytes
 from attnwidget.record.saving import FIGURES, OWN, PAGE, ending
 
 if TYPE_CHECKING:
@@ -104,8 +103,7 @@ def save(
         if options:
             message = f"{next(iter(options))} is for figures, got it for {os.fspath(path)!r}."
             raise ValueError(message)
-        room = None if budget is None else parse_bytes(budget)
-        write_text(target, view.page(room))
+        write_text(target, view.html(budget=budget))
         return target
     figure = view.figure(**options)
     if renderer == "browser" or (

@@ -13,6 +13,7 @@ from attnwidget.compute.checks import check_flag
 from attnwidget.figures.figure import Figure
 from attnwidget.figures.from_source import figure_of_view
 from attnwidget.protocol.text import sendable
+from attnwidget.record.byte_sizes import parse_bytes
 from attnwidget.record.options import DrawnSelection, ShownOptions
 from attnwidget.record.vocabulary import lists_options
 from attnwidget.serve.jobs import Jobs
@@ -66,15 +67,21 @@ class AttentionWidget(
     VS Code); elsewhere, and inside other widgets, call `close`.
 
     Example:
-        >>> view = AttentionWidget(attention)  # doctest: +SKIP
-        >>> view.layer, view.heads = 3, [5, 7]  # doctest: +SKIP
+        >>> import attnwidget as aw
+        >>> view = AttentionWidget(aw.capture(model, "the cat sat on the mat", tokenizer))
+        >>> view.layer, view.heads, view.query = 3, [1, 3], "mat"
+        >>> view.query
+        6
     """
 
     _esm = traitlets.Unicode().tag(sync=True)
     _bundle = traitlets.Bytes().tag(sync=True)
     meta = traitlets.Dict().tag(sync=True)
+    """What the front end is told of the source; see ``Meta`` in the schema. Only the kernel sets it."""
     overview = traitlets.Bytes().tag(sync=True)
+    """The thumbnails of all heads that `meta` describes. Only the kernel sets it."""
     media = traitlets.Bytes().tag(sync=True)
+    """Pictures and sounds among the inputs. Only the kernel sets it."""
     _screen = traitlets.Dict(default_value=None, allow_none=True).tag(sync=True)
     _own_layout: Any = None
     # Whether the view may have opened on what was chosen for the reader.
@@ -176,6 +183,11 @@ class AttentionWidget(
         """Take the widget off every page and disconnect it from the browser; the record stays.
 
         ipywidgets leaves the layout behind that it made for a widget: a hundred closed widgets would leave a hundred.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> view = aw.view(model, "the cat sat on the mat", tokenizer)
+            >>> view.close()
         """
         opened, heard = self._opened, self.was_heard
         if not closed_later(self, opened, heard=heard):
@@ -279,7 +291,9 @@ class AttentionWidget(
             TypeError, ValueError: If an option does not exist, or is none of what is accepted.
 
         Example:
-            >>> view.figure(width="85mm", theme="print").save("figure.pdf")  # doctest: +SKIP
+            >>> import attnwidget as aw
+            >>> view = aw.view(model, "the cat sat on the mat", tokenizer)
+            >>> path = view.figure(width="85mm", theme="print").save("figure.pdf")
         """
         return figure_of_view(self.source, self.snapshot(), self._answer, options, kind)
 
@@ -324,6 +338,11 @@ class AttentionWidget(
 
         Warns:
             UserWarning: If no font of this machine has some of the characters of a ``.pdf`` or ``.png``.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> view = aw.view(model, "the cat sat on the mat", tokenizer, layer=3)
+            >>> path = view.save("shown.svg", width="85mm")
         """
         return save(
             self,
@@ -335,6 +354,35 @@ class AttentionWidget(
             budget=budget,
             options=options,
         )
+
+    def html(self, *, budget: int | str | None = None) -> str:
+        """Return what is shown as the text of one page, the one that ``save("attention.html")`` writes.
+
+        For programs that put pages into pages of their own, in a frame that may run scripts and needs nothing more: the
+        page has no kernel, asks no network, and draws in a frame without an origin.
+
+        Args:
+            budget: Bytes that the page may take, or text such as ``"2 MB"``; as for `save`.
+
+        Returns:
+            The page, from ``<!doctype html>`` on.
+
+        Raises:
+            ValueError: If the budget is no size, or too small for a page without any head.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> view = aw.view(model, "the cat sat on the mat", tokenizer)
+            >>> view.html(budget="1 MB")[:15]
+            '<!doctype html>'
+
+            In Streamlit, then in Gradio:
+
+            >>> st.components.v1.html(view.html(), height=900, scrolling=True)  # doctest: +SKIP
+            >>> frame = '<iframe sandbox="allow-scripts" width="100%" height="900" srcdoc="{}"></iframe>'
+            >>> gr.HTML(frame.format(html.escape(view.html())))  # doctest: +SKIP
+        """
+        return self.page(None if budget is None else parse_bytes(budget))
 
     def freeze(self, budget: int | str = FROZEN_BYTES) -> None:
         """Replace the live widget in the notebook by a copy that needs no kernel.

@@ -43,6 +43,25 @@ VSCODE_POLICY = (
 # Each output of Colab is a frame of another origin.
 COLAB = '<!doctype html><html {theme}><body><iframe id="output" src="{output}" sandbox="{sandbox}"></iframe></body></html>'
 
+# Programs that take HTML put it into a frame whose page is given as text: Streamlit's `components.v1.html`, and what one
+# writes oneself for Gradio's `gr.HTML`, which sets HTML and runs none of its scripts.
+FRAMED = """<!doctype html><html><body style="margin: 0">
+<div id="place"></div>
+<script>
+  window.put = (page, sandbox) => {
+    const frame = document.createElement("iframe");
+    frame.setAttribute("sandbox", sandbox);
+    frame.setAttribute("width", "100%");
+    frame.setAttribute("height", "900");
+    frame.setAttribute("srcdoc", page);
+    document.getElementById("place").append(frame);
+  };
+</script></body></html>"""
+STREAMLIT_SANDBOX = (
+    "allow-forms allow-modals allow-popups allow-popups-to-escape-sandbox allow-same-origin allow-scripts"
+    " allow-downloads"
+)
+
 MOUNT = """async ([module, state]) => {
   const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   for (const [name, text] of Object.entries(state.buffers)) {

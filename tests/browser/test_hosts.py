@@ -1,4 +1,4 @@
-"""What hosts that cannot run here ask of the widget: VS Code's themes, styles and policy, Colab's frames."""
+"""What hosts that cannot run here ask of the widget: VS Code's themes, styles and policy, the frames of Colab, Streamlit and Gradio."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from browser.copies import assert_fits
-from browser.host_page import COLAB, VSCODE, VSCODE_POLICY, mount
+from browser.host_page import COLAB, FRAMED, STREAMLIT_SANDBOX, VSCODE, VSCODE_POLICY, mount
 from browser.lab import PICTURE, Widget
 from browser.waiting import until
 from browser.watch import watched
@@ -118,6 +118,31 @@ def test_colab_frozen(page: Page, view: aw.AttentionWidget, sandbox: str) -> Non
     # As high as what is in it, so that nothing scrolls inside something that scrolls.
     assert_fits(outputs.locator("body"))
     expect(frame.locator(".attnwidget")).to_have_attribute("data-theme", "dark")
+
+
+@pytest.mark.parametrize(
+    ("of", "sandbox"),
+    [("view", STREAMLIT_SANDBOX), ("record", "allow-scripts")],
+    ids=["a view, as Streamlit", "a record, scripts alone"],
+)
+def test_the_text_of_a_page_in_a_frame(
+    page: Page, view: aw.AttentionWidget, of: str, sandbox: str
+) -> None:
+    text = view.html() if of == "view" else view.attention.html(layer=1, query="it")
+    # The page around it has a kernel of nothing, and its policy is its own: nothing is asked of any server.
+    page.set_content(FRAMED)
+    page.emulate_media(color_scheme="dark")
+    page.evaluate("([text, sandbox]) => put(text, sandbox)", [text, sandbox])
+    frame = page.frame_locator("iframe")
+    answers(frame)
+    expect(frame.locator(".attnwidget")).to_have_attribute("data-theme", "dark")
+    # As wide as the frame; what is higher scrolls inside, as it does in a window.
+    wide, scrolls = frame.locator("html").evaluate("(root) => [root.scrollWidth, innerWidth]")
+    assert wide <= scrolls
+    if "downloads" in sandbox:
+        with page.expect_download() as download:
+            in_sight(frame.locator(".attnwidget"), ".aw-save-png").click()
+        assert download.value.path().read_bytes().startswith(b"\x89PNG")
 
 
 def test_no_message_is_larger_than_stated(page: Page) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
+import inspect
 import itertools
 import pkgutil
 import re
@@ -24,8 +25,54 @@ MODULES = [
 ]
 
 
+# What a user calls of what the public functions return. `of` is how the package itself makes one.
+RESULTS = (
+    aw.Agreement,
+    aw.Attention,
+    aw.Attribution,
+    aw.Comparison,
+    aw.ComparisonSeries,
+    aw.Edits,
+    aw.Effect,
+    aw.Effects,
+    aw.EffectsOverTexts,
+    aw.Survey,
+    aw.Trace,
+)
+OWN = {"of", "inside", "of_tokens", "parts_inside", "outputs_of", "to_data"}
+
+
+def calls(documented: object) -> str:
+    """What the examples of a docstring run."""
+    examples = doctest.DocTestParser().get_examples(inspect.getdoc(documented) or "")
+    return "".join(one.source for one in examples if not one.options.get(doctest.SKIP))
+
+
+@pytest.mark.parametrize("name", [name for name in aw.__all__ if callable(getattr(aw, name))])
+def test_every_public_name_has_an_example_that_runs(name: str) -> None:
+    assert calls(getattr(aw, name)).strip()
+
+
+@pytest.mark.parametrize("kind", RESULTS)
+def test_every_method_of_a_result_stands_in_an_example_that_runs(kind: type) -> None:
+    methods = {
+        name: getattr(kind, name)
+        for name in dir(kind)
+        if name[0] != "_" and name not in OWN and inspect.isroutine(getattr(kind, name))
+    }
+    shown = calls(kind)
+    missing = [
+        name
+        for name, method in methods.items()
+        if f".{name}(" not in shown and f".{name}(" not in calls(method)
+    ]
+    assert missing == []
+
+
 @pytest.mark.parametrize("name", MODULES)
-def test_examples(name: str) -> None:
+def test_examples(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
     module = importlib.import_module(name)
     model, tokenizer = aw.pocket()
     given = {"model": model, "tokenizer": tokenizer, "pocket": aw.pocket}

@@ -45,6 +45,14 @@ class LogitLens:
         ids: int64 ``[layer, position, rank]``, the likeliest choices, the likeliest first.
         probabilities: float32 ``[layer, position, rank]``.
         labels: How each of these choices is called, by its id.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> lens = aw.logit_lens(model, "the cat sat on the mat because it", tokenizer)
+        >>> lens.predicted[:, -1].tolist()
+        ['was', 'was', 'was', 'was']
+        >>> lens.to_dataframe()["predicted"].iloc[-5]
+        'was'
     """
 
     layers: tuple[int, ...]

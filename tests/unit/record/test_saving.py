@@ -23,6 +23,7 @@ def results() -> dict[str, aw.Attention | aw.Comparison | aw.Survey]:
     return {
         "attention": attention,
         "comparison": aw.compare(attention, attention),
+        "series": aw.compare(attention, attention, attention),
         "survey": survey,
     }
 
@@ -52,6 +53,19 @@ def test_a_figure_takes_the_options_of_figure(made: dict, tmp_path: Path) -> Non
     assert path.read_text(encoding="utf-8") == expected
     kind = attention.save(tmp_path / "all.svg", kind="model")
     assert kind.read_text(encoding="utf-8") == attention.figure("model").svg
+
+
+@pytest.mark.parametrize("name", ["attention", "comparison", "series", "survey"])
+def test_a_page_as_text_is_the_page_of_the_file(made: dict, name: str, tmp_path: Path) -> None:
+    result = made[name]
+    options = {"budget": "1 MB", "layer": 1}
+    written = result.save(tmp_path / "it.html", **options).read_text(encoding="utf-8")
+    assert result.html(**options) == written
+    assert result.html(budget="1 MB", layer=0) != written
+    with pytest.raises(ValueError, match=r"budget=1,000 bytes is less than the page takes"):
+        result.html(budget=1000)
+    with pytest.raises(TypeError, match="width"):
+        result.html(width=300)
 
 
 @pytest.mark.parametrize("name", ["attention", "survey"])

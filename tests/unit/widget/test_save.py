@@ -97,3 +97,16 @@ def test_without_the_extra_a_figure_says_how_to_get_it(
     assert not renderer.available()
     with pytest.raises(ImportError, match=re.escape('pip install "attnwidget[figures]"')):
         view.save(tmp_path / "figure.svg")
+
+
+def test_the_text_of_the_page_follows_the_selection(
+    view: aw.AttentionWidget, tmp_path: Path
+) -> None:
+    first = view.html(budget="1 MB")
+    view.layer, view.heads = 2, [1]
+    second = view.html(budget="1 MB")
+    assert first != second
+    assert view.save(tmp_path / "it.html", budget="1 MB").read_text(encoding="utf-8") == second
+    assert len(second.encode()) <= 1_000_000
+    with pytest.raises(ValueError, match="budget"):
+        view.html(budget="much")
