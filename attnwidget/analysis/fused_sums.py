@@ -131,7 +131,7 @@ class FusedStream:
         log = torch.logaddexp(outside.log, on_sink.log)
         if run.sinks is not None:
             log = torch.logaddexp(log, run.sinks.flatten(0, 1).double())
-        pairs = seen.matches.sums(run, log)
+        pairs = yield from share_of(seen.matches.sums(run, log), 0.9, 1.0)
         stats = seen.stats.part(run.heads, slice(0, run.n_query))
         keep(run.heads, _together(outside, on_sink, log, pairs), stats)
         yield 1.0

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from attnwidget.analysis.token_features import TokenFeatures
     from attnwidget.compute.fused.head_runs import HeadRun
     from attnwidget.compute.fused.visible import VisibleRanges
+    from attnwidget.compute.resumable import Slices
 
     Ints = NDArray[np.int64]
 
@@ -39,6 +40,8 @@ _ROWS = 64
 _KEYS = 512
 # A mask of no more links than this is kept; larger ones are made again for each run of heads.
 _KEPT = 1 << 14
+# Links of blocks, of all heads, that are read in one slice of the work.
+_SLICE = 1 << 23
 # Numbers of listed vectors at a time: they stay in a core's cache.
 _NUMBERS = 1 << 19
 _LOG2E = math.log2(math.e)
@@ -151,8 +154,8 @@ class Matches:
         )
         return counted & (key != own) & ~follows
 
-    def sums(self, run: HeadRun, log: Tensor) -> Tensor:
-        """Add up the weights of each of `PAIRS`, float64 ``[with or without sink, pair, head, query]``.
+    def sums(self, run: HeadRun, log: Tensor) -> Slices[Tensor]:
+        """Add up the weights of each of `PAIRS`, float64 ``[with or without sink, pair, head, query]``, in slices.
 
         Args:
             run: The heads, with the sink among the keys they see.
@@ -166,7 +169,8 @@ class Matches:
         finite = log.float().masked_fill_(log == -torch.inf, -HIDDEN)
         self._add_neighbours(found, run, finite)
         self._add_listed(found, run, finite)
-        self._add_blocks(found, run, finite)
+        yield 0.0
+        yield from self._add_blocks(found, run, finite)
         return found
 
     def _add_neighbours(self, found: Tensor, run: HeadRun, log: Tensor) -> None:
@@ -205,7 +209,7 @@ class Matches:
             sums[1].index_add_(1, places, weights * self._outside[key])
         flat += sums.view(2, heads, len(PAIRS), n_query)
 
-    def _add_blocks(self, found: Tensor, run: HeadRun, log: Tensor) -> None:
+    def _add_blocks(self, found: Tensor, run: HeadRun, log: Tensor) -> Slices[None]:
         if not self._blocks:
             return
         heads = len(log)
@@ -217,7 +221,8 @@ class Matches:
         key = run.key[:, 0].index_select(1, self._keys)
         key[..., run.place] = 1.0
         sums = query.new_zeros((2, heads, count))
-        for block in self._blocks:
+        read = 0
+        for at, block in enumerate(self._blocks):
             rows = block.queries.stop - block.queries.start
             some = query[:, :, block.queries].reshape(groups, share * rows, width)
             mask = block.mask
@@ -231,6 +236,10 @@ class Matches:
             if block.outside is not None:
                 summed = weights @ block.outside
             sums[1, :, block.queries] += summed
+            read += weights.numel()
+            if read > _SLICE:
+                read = 0
+                yield at / len(self._blocks)
         for kind, rows in self._rows.items():
             # A query is in one group of a kind, at most.
             found[:, kind].index_add_(2, self._queries[rows], sums[:, :, rows].double())

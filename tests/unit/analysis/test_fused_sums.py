@@ -114,6 +114,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         (matching_keys, "_ROWS", 3),
         (matching_keys, "_KEYS", 4),
         (matching_keys, "_KEPT", 6),
+        (matching_keys, "_SLICE", 50),
         (matching_keys, "_NUMBERS", 64),
         (fused_sums, "_SINK_SCORES", 64),
         (fused_sums, "_FEW", 2),
