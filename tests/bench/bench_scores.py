@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("bench")
 LAYERS, HEADS, HIDDEN = 12, 12, 768
 # Tokens, heads, layers and repetitions of what is measured at length: fewer where each takes long.
-LENGTHS = ((2048, 32, 2, 3), (8192, 8, 1, 3), (32768, 1, 1, 1))
+LENGTHS = ((2048, 32, 2, 3), (8192, 8, 1, 3), (32768, 4, 1, 1))
 VOCABULARY = 5000
 TEXT = "[CLS] the cat sat on the mat , un ##believ ##able . it was tired and so was the dog [SEP]"
 
