@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FusedStream", "why_dense"]
 
+# Weights of a head whose whole rows take less time than what runs of the kernel bring along: 256 × 256 of them.
+_SHORT = 1 << 16
 # So many keys of a sink are read by a product; the kernel takes longer to begin.
 _FEW = 16
 # Numbers of a product of queries and keys of the sink at a time.
@@ -51,6 +53,8 @@ def why_dense(
     layer: LayerTensors, features: TokenFeatures, factors: Factors | None = None
 ) -> str | None:
     """Return why the scores of a layer need whole rows of weights, in a sentence, or ``None`` if they do not."""
+    if layer.n_query * layer.n_key <= _SHORT:
+        return "its rows are short."
     band = layer.band
     tied = band is not None and (band.causal or band.window is not None)
     if band is not None and tied and features.offset not in {None, band.offset}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.compute.checks import integer
@@ -170,9 +171,11 @@ def literal(value: Any) -> str:
 
 def _decimal(value: float) -> str:
     """Return the shortest digits that give the number again, without an exponent."""
+    if not math.isfinite(value):
+        return f"float('{value}')"
     from decimal import Decimal  # noqa: PLC0415 - for this alone
 
-    text = format(Decimal(repr(value)), "f")
+    text = format(Decimal(repr(float(value))), "f")
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 

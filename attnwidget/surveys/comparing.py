@@ -53,6 +53,16 @@ class SurveyComparison:
         model_names: The classes of their models.
         counts: How many inputs were scored in each.
         streams: Of each stream in both the layers in common, and the scores of each survey there.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> first = aw.survey(model, ["the cat sat .", "the dog ran ."], tokenizer, progress=False)
+        >>> second = aw.survey(model, ["cat the . sat", "ran . dog the"], tokenizer, progress=False)
+        >>> found = aw.compare(first, second)
+        >>> found.counts
+        (2, 2)
+        >>> len(found.differences("previous", layer=0))
+        4
     """
 
     names: tuple[str, str]

@@ -155,6 +155,12 @@ class Survey(ReadsContexts, HasLinks, Pages):
         Raises:
             TypeError: If the other is no survey.
             ValueError: If they have no layer of as many heads in common.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> first = aw.survey(model, ["the cat sat .", "the dog ran ."], tokenizer, progress=False)
+            >>> first.compare(first).counts
+            (2, 2)
         """
         given: object = other
         if not isinstance(given, Survey):

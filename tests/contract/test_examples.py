@@ -39,7 +39,7 @@ RESULTS = (
     aw.Survey,
     aw.Trace,
 )
-OWN = {"of", "inside", "of_tokens", "parts_inside", "outputs_of", "to_data"}
+OWN = {"of", "inside", "of_tokens", "parts_inside", "outputs_of", "settled", "to_data"}
 
 
 def calls(documented: object) -> str:

@@ -136,7 +136,6 @@ def calls(folder: Path) -> list[Call]:
         Call("save(svg)", save(attention, ".svg"), ("path", *_named(FileOptions))),
         Call("save", save(attention, ".safetensors"), ("path", "kind", "layer")),
         Call("save(html)", save(attention, ".html"), ("budget", *shown)),
-        Call("html", attention.html, ("budget", "choose", *shown)),
         Call("capture", inputs, ("inputs", "tokenizer", "target", *_RECORDED)),
         Call("capture(inputs)", inputs, ("input_ids", "inputs_embeds", "attention_mask", "position_ids")),
         Call("recording", record, ("tokenizer", "which", *_RECORDED)),

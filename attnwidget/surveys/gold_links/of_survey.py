@@ -85,6 +85,13 @@ class HasLinks:
         Raises:
             KeyError: If there is no such stream or label.
             ValueError: If there is no such direction, layer or head, or links were not given.
+
+        Example:
+            >>> import attnwidget as aw
+            >>> texts, links = ["the cat sat because it was tired"], [[(5, 2, "pronoun")]]
+            >>> found = aw.survey(model, texts, tokenizer, links=links, progress=False)
+            >>> len(found.link_scores("pronoun", "forward"))
+            16
         """
         streams = list(self.streams) if stream is None else [self._known(stream)]
         found = self._with_links(streams)

@@ -102,6 +102,16 @@ class LinkScores:
             pieces as a key, and the mean over them as a query.
         rows: One for each label, direction and rank, best first: the columns of `to_dataframe`.
         counts: Number of links of each label.
+
+    Example:
+        >>> import attnwidget as aw
+        >>> texts = ["the cat sat because it was tired", "the dog ran because it was happy"]
+        >>> found = aw.survey(model, texts, tokenizer, links=[[(5, 2, "pronoun")]] * 2, progress=False)
+        >>> best = found.links.best("pronoun")
+        >>> best["precision"], best["direction"]
+        (1.0, 'forward')
+        >>> len(found.links.to_dataframe()) > 1
+        True
     """
 
     unit: str

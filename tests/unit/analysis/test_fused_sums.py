@@ -102,6 +102,12 @@ CASES: dict[str, Callable[[int], dict[str, Any]]] = {
 }  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def short_inputs_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the kernel read inputs that are short enough for whole rows."""
+    monkeypatch.setattr(fused_sums, "_SHORT", 0)
+
+
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make strips, runs of heads, lists and blocks so small that these inputs have several of each."""
@@ -329,3 +335,12 @@ def test_progress_rises_to_the_end() -> None:
     score_stream(Stream("self", tuple(layers), keys, keys), progress=told.append)
     assert told == sorted(told)
     assert 0 < told[0] <= told[-1] == 1.0
+
+
+def test_short_inputs_are_read_row_by_row(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    layer = random_layer(keys=256, queries=256)
+    why = why_dense(layer, TokenFeatures.of(stream_of(layer)))
+    assert why == "its rows are short."
+    layer = random_layer(keys=257, queries=256)
+    assert why_dense(layer, TokenFeatures.of(stream_of(layer))) is None

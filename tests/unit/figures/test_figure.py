@@ -396,6 +396,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         "top_k must be an integer from 1 to 9007199254740991, such as top_k=3, or None for all links, got 0",
     ),
     ({"threshold": 2}, "threshold must be a weight in 0..1, got 2"),
+    ({"threshold": np.array([0.5, np.nan])}, "threshold must be a weight in 0..1, got array"),
     ({"layout": "diagonal"}, "layout must be one of 'vertical', 'horizontal'"),
     ({"direction": "up"}, "direction must be one of 'auto', 'ltr', 'rtl'"),
     ({"grid": 0}, "grid must be a positive integer, True, or the number of columns, got 0"),

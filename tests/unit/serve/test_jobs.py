@@ -211,6 +211,8 @@ def ask(view: aw.AttentionWidget, *requests: Mapping[str, Any]) -> tuple[list[An
 
 def test_head_scores_come_in_parts_and_labels_share_them(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("attnwidget.serve.jobs.SLICE_SECONDS", 0.0)
+    # Runs of the fused kernel as short beside the record as they are beside a long one.
+    monkeypatch.setattr("attnwidget.compute.fused.row_sums._RUN_SCORES", 1 << 18)
     view = aw.view(long_record())
     parts = []
     scores, labels = ({"what": what, "stream": "self"} for what in ("head_scores", "head_labels"))
