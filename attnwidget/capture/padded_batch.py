@@ -12,7 +12,7 @@ from attnwidget.capture.architecture.uncompiled import running_uncompiled
 from attnwidget.capture.architecture.wrappers import called_module, max_tokens, unwrapped
 from attnwidget.capture.edits.editor import active_editors
 from attnwidget.capture.inputs.arrays import to_model
-from attnwidget.capture.inputs.text import find_tokenizer, is_text, tokenize
+from attnwidget.capture.inputs.text import is_text, tokenize, tokenizer_of
 from attnwidget.capture.positions.labels import token_positions
 from attnwidget.capture.taps.attention_interface import listening
 from attnwidget.capture.taps.listeners import ModuleHooks, Turn, others_set_aside
@@ -61,7 +61,7 @@ def tokens_of(model: nn.Module, one: Any, tokenizer: Any) -> Tokens | None:
     """
     if not is_text(one):
         return None
-    named, hints = tokenize(one, find_tokenizer(model) if tokenizer is None else tokenizer, {})
+    named, hints = tokenize(one, tokenizer_of(model, tokenizer), {})
     if not set(named) <= set(_PADDED) or any(len(value) != 1 for value in named.values()):
         return None
     found = Tokens({name: torch.as_tensor(value)[0] for name, value in named.items()}, hints)
@@ -94,7 +94,7 @@ def padded_pass(model: nn.Module, record: Record, tokenizer: Any) -> PaddedPass 
     paths = [layer.module_path for layer in stream]
     if len(set(paths)) < len(paths):
         return "its layers share a module"
-    words = find_tokenizer(model) if tokenizer is None else tokenizer
+    words = tokenizer_of(model, tokenizer)
     return PaddedPass(inner, called, record, stream, getattr(words, "tokenizer", words))
 
 

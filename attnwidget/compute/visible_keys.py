@@ -72,9 +72,10 @@ class VisibleKeys:
         layer, keys = self._layer, Axis(some)
         shape = (1, len(queries), len(keys))
         if not layer.has_vectors:
-            seen = torch.ones(shape, dtype=torch.bool, device=layer.device)
-            first = (queries.indices[0] if len(queries) else 0) - some.start
-            return seen.tril(first + self._offset) if self._causal else seen
+            if not self._causal:
+                return torch.ones(shape, dtype=torch.bool, device=layer.device)
+            own = queries.tensor(layer.device)[:, None] + self._offset
+            return (keys.tensor(layer.device) <= own)[None]
         if not self._masked:
             if layer.band is None:
                 return torch.ones(shape, dtype=torch.bool, device=layer.device)

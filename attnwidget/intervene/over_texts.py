@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm.auto import tqdm  # type: ignore[import-untyped]
 
 from attnwidget.surveys import workers as ray_workers
-from attnwidget.surveys.inputs import length_of
+from attnwidget.surveys.lengths import length_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

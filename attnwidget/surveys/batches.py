@@ -82,13 +82,13 @@ class Batches:
     def read(self, inputs: Iterable[tuple[Any, str]]) -> Generator[PartialSurvey, None, None]:
         """Read inputs, each with its digest; what they raise is raised after all inputs before are read."""
         held: list[_Held] = []
-        error: BaseException | None = None
+        error: Exception | None = None
         every = iter(inputs)
         while error is None:
             try:
                 one, digest = next(every)
                 held.append(_Held(one, digest))
-            except BaseException as found:  # noqa: BLE001  raised below, StopIteration aside
+            except Exception as found:  # noqa: BLE001  raised below, StopIteration aside
                 error = found
             if held and (error is not None or len(held) == self.size * _BATCHES):
                 yield from self._read(held)
@@ -195,8 +195,10 @@ def _difference(found: PartialSurvey, alone: PartialSurvey) -> str | None:
         second.model_name, second.count, second.skipped, dict(second.texts)
     ):  # fmt: skip
         return "what can be recorded"
-    pairs = zip(_numbers(first), _numbers(second), strict=False)
-    for (name, one), (other_name, other) in pairs:
+    every, others = _numbers(first), _numbers(second)
+    if len(every) != len(others):
+        return "what is there to score"
+    for (name, one), (other_name, other) in zip(every, others, strict=True):
         if name != other_name or one.shape != other.shape:
             return "what is there to score"
         if not np.allclose(one, other, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True):
@@ -218,6 +220,9 @@ def _numbers(survey: Survey) -> list[tuple[str, Any]]:
             named.append((f"a share of groups of {stream}", found.groups.mean))
         for each in () if found.outputs is None else found.outputs.at:
             named.append((f"an output of {stream}", each))
+        if found.contexts is not None:
+            # Their values alone: of two that are all but equal either may come first.
+            named.append((f"contexts of {stream}", found.contexts.places.value))
         if found.links is not None:
             named += [
                 (f"links of {stream}", found.links.counts),

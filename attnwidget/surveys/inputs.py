@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from attnwidget.surveys.checkpoint import Checkpoint
     from attnwidget.surveys.reader import PartialSurvey
 
-__all__ = ["inputs_after", "length_of"]
+__all__ = ["inputs_after"]
 
 
 def inputs_after(
@@ -44,11 +44,3 @@ def inputs_after(
         file.refuse_fewer(begun.survey.read, read)
     if read == begun.survey.read:
         file.check_inputs(begun.inputs, inputs, read)
-
-
-def length_of(texts: Any) -> int | None:
-    """Return how many inputs there are, ``None`` where only reading them would tell."""
-    try:
-        return len(texts)
-    except (TypeError, AttributeError):  # the latter of a Ray Dataset, which would have to be read
-        return None

@@ -27,7 +27,8 @@ from attnwidget.surveys.contexts.queries import contexts_kept
 from attnwidget.surveys.endings import carry, ending_signals
 from attnwidget.surveys.fingerprints import settings
 from attnwidget.surveys.gold_links.given import asked_links, with_links
-from attnwidget.surveys.inputs import inputs_after, length_of
+from attnwidget.surveys.inputs import inputs_after
+from attnwidget.surveys.lengths import length_of
 from attnwidget.surveys.progress import is_watched
 from attnwidget.surveys.reader import Reader
 from attnwidget.surveys.rows import check_column
@@ -169,7 +170,12 @@ def survey(
     kept = check_count("examples", examples, least=0)
     check_choice("measure", measure, _MEASURES, said=f"one of {', '.join(_MEASURES)}")
     besides = _kept_besides(groups, contexts, outputs=outputs)
+    if check_column(column) is not None:
+        besides["column"] = column
     linked = asked_links(links, links_as, links_stream)
+    if linked is not None and linked.of is None and ray_workers.is_dataset(texts):
+        message = "links of a Ray Dataset are a column of it: pass the column's name, such as links='gold'."
+        raise TypeError(message)
     if linked is not None:
         besides |= linked.described()
         texts = with_links(texts, links, linked)
@@ -178,7 +184,7 @@ def survey(
     file = Checkpoint.of(save, every, settings(asked))
     reader = Reader(
         model, tokenizer, kept, measure, options, groups, outputs,
-        links=linked, column=check_column(column), batch_size=size, contexts=besides.get("contexts", 0),
+        links=linked, column=column, batch_size=size, contexts=besides.get("contexts", 0),
     )  # fmt: skip
     if workers is None:
         if ray_workers.is_dataset(texts):

@@ -203,7 +203,13 @@ class Recipe:
         if model is None or reason is not None:
             raise ValueError(reason)
         inputs, options = self._run
-        return model, inputs, self._tokenizer, dict(options)
+        # What is only kept of a recording is no argument of the model; a model's own has no truth value.
+        told = {
+            name: value
+            for name, value in options.items()
+            if name != "hidden_states" or not isinstance(value, bool)
+        }
+        return model, inputs, self._tokenizer, told
 
 
 def record_for_view(

@@ -10,6 +10,7 @@ from anywidget.experimental import command
 from attnwidget.attention import Attention
 from attnwidget.recordings import capture
 from attnwidget.serve.survey import SurveySource
+from attnwidget.serve.survey_contexts import why_closed
 from attnwidget.widget.carried_selection import fitting
 from attnwidget.widget.commands import answered
 from attnwidget.widget.widget import AttentionWidget
@@ -99,6 +100,9 @@ class SurveyWidget(AttentionWidget):
         if text is None:
             kept = ", ".join(map(str, itertools.islice(self._survey.texts, 8)))
             message = f"the survey keeps no text of input {index!r}; it keeps those of {kept} …"
+            raise ValueError(message)
+        if (closed := why_closed(text)) is not None:
+            message = f"input {index} cannot be opened: {closed}."
             raise ValueError(message)
         if self._model is None:
             message = f"there is no model to record input {index} with: call survey.view(model, tokenizer)."

@@ -471,3 +471,13 @@ def test_what_cannot_be_answered_is_said(
         whole.token_counts(0, 2, of="both")
     assert not whole.contexts(0, 2, "special")[20:]
     del pocket
+
+
+def test_queries_are_positions_where_some_are_recorded(survey: Callable[..., Survey]) -> None:
+    found = survey(["the cat sat on the mat because it was tired"], positions=slice(4, 8))
+    some = found.contexts(layer=3, head=3)
+    assert len(some)
+    for context in some:
+        (asked,) = (token for token in context.tokens if token.is_query)
+        assert context.query == asked.position
+        assert 4 <= context.query < 8

@@ -11,6 +11,8 @@ import pytest
 import torch
 
 import attnwidget as aw
+from attnwidget.compute.indexing import Axis
+from attnwidget.compute.visible_keys import VisibleKeys
 from attnwidget.pocket import grammar
 from attnwidget.surveys.gold_links.counts import COUNTS
 from attnwidget.surveys.survey import Survey
@@ -385,3 +387,46 @@ def test_alignments_go_from_the_target_to_the_source() -> None:
         assert row["weight"] == pytest.approx(float(own[1, 3] + own[2, 0]) / 2, abs=1e-6)
     with pytest.raises(ValueError, match="one text within one sequence"):
         aw.survey(model, [inputs], links=[links], links_as="words", links_stream="cross", progress=False)  # fmt: skip
+
+
+@pytest.mark.parametrize("rows", [(1, 4, 6), (2, 3, 4), (7,), ()])
+def test_recorded_weights_show_what_each_of_scattered_queries_sees(rows: tuple[int, ...]) -> None:
+    weights = np.tril(np.full((1, 2, 8, 8), 0.125, dtype=np.float32))
+    record = aw.from_weights([weights], [f"t{number}" for number in range(8)])
+    (stream,) = record.streams.values()
+    seen = VisibleKeys(stream.layers[0], offset=0).of(Axis(rows), range(2, 8)).numpy()
+    expected = np.arange(2, 8) <= np.array(rows, dtype=int)[:, None]
+    np.testing.assert_array_equal(seen[0], expected)
+
+
+def test_links_that_can_be_read_once_are_kept(pocket: Any, given: Given) -> None:
+    texts, links = given[0][:8], given[1][:8]
+    found = aw.survey(
+        pocket[0],
+        texts,
+        pocket[1],
+        links=[iter(own) for own in links],
+        batch_size=4,
+        progress=False,
+    )
+    expected = aw.survey(pocket[0], texts, pocket[1], links=links, progress=False)
+    np.testing.assert_array_equal(counts_of(found).counts, counts_of(expected).counts)
+
+
+def test_words_of_a_text_with_its_special_tokens_by_a_tokenizer_that_is_found(pocket: Any) -> None:
+    model, _ = pocket
+    text, links = "the cat sat because it was tired", [(4, 1, "pronoun")]
+    options = {"links_as": "words", "progress": False}
+    expected = aw.survey(model, [text], links=[links], **options)
+    wrapped = aw.survey(torch.nn.DataParallel(model), [text], links=[links], **options)
+    written = aw.survey(model, [f"<bos> {text}"], links=[[(5, 2, "pronoun")]], **options)
+    for found in (wrapped, written):
+        np.testing.assert_array_equal(counts_of(found).counts, counts_of(expected).counts)
+
+
+def test_the_column_is_a_setting_of_a_survey_that_goes_on(pocket: Any, tmp_path: Path) -> None:
+    rows = [{"a": "the cat sat", "b": "the dog ran"}, {"a": "the cow sat", "b": "the fox ran"}]
+    path = tmp_path / "survey.safetensors"
+    aw.survey(pocket[0], rows[:1], pocket[1], column="a", save=path, progress=False)
+    with pytest.raises(ValueError, match="column"):
+        aw.survey(pocket[0], rows, pocket[1], column="b", save=path, progress=False)

@@ -102,18 +102,21 @@ def captured_with_lens(
 
     edits = Edits() if interventions is None else interventions
     check_numbers(model)
+    # A model's own argument of that name is no truth value.
+    keeps = isinstance(options.get("hidden_states"), bool) and options.pop("hidden_states")
     with (
         others_set_aside(),
         _running(model, inputs, tokenizer, edits, options, metric=metric) as ran,
     ):
         predictions = _lens(_read(ran), _KEPT).for_record()
+        record = with_hidden_states(ran.record, ran) if keeps else ran.record
     if predictions is None:
         msg = (
             f"{type(ran.model).__name__} predicts nothing at each position, so there is nothing to show beside tokens: call "
             "attnwidget.logit_lens(model, inputs, tokenizer) for what each layer says of the input, and leave out lens=True."
         )
         raise ValueError(msg)
-    return Attention.of(replace(ran.record, predictions=predictions))
+    return Attention.of(replace(record, predictions=predictions))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from transformers import AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
+from attnwidget.capture.architecture.wrappers import own_tokenizer, unwrapped
 from attnwidget.capture.hints import Hints
 from attnwidget.capture.inputs.chat import is_chat, tokenize_chat
 from attnwidget.capture.inputs.local_files import how_to_load, load_from_files, model_name
@@ -65,6 +66,16 @@ def _required(model: nn.Module) -> list[str]:
     return [one.name for one in plain if one.default is one.empty] or [
         plain[0].name for _ in plain[:1]
     ]
+
+
+def tokenizer_of(model: nn.Module, given: Any) -> Any:
+    """Return the tokenizer that was given, else the one that a model has or that goes with it.
+
+    Raises:
+        ValueError: As `find_tokenizer`.
+    """
+    own = own_tokenizer(model) if given is None else given
+    return find_tokenizer(unwrapped(model)) if own is None else own
 
 
 def local_tokenizer(model: nn.Module) -> Any:
@@ -163,7 +174,7 @@ def _encoded(words: Any, parts: Sequence[str]) -> Mapping[str, Any]:
     """Tokenize, also by what is no tokenizer of transformers': tiktoken, ``tokenizers``, open_clip's, one's own."""
     _check_makes_tokens(words)
     if isinstance(words, PreTrainedTokenizerBase):
-        bare = len(parts) == 1 and _has_special_tokens(parts[0], words)
+        bare = len(parts) == 1 and has_special_tokens(parts[0], words)
         options = {"add_special_tokens": False} if bare else {}
         whole: Mapping[str, Any] = words(*parts, return_tensors="pt", **options)
         return whole
@@ -202,7 +213,7 @@ def _check_makes_tokens(tokenizer: Any) -> None:
         raise TypeError(msg)
 
 
-def _has_special_tokens(text: str, tokenizer: Any) -> bool:
+def has_special_tokens(text: str, tokenizer: Any) -> bool:
     """Tell whether a text has the special tokens already that the tokenizer would put around it, as templates write them."""
     names = [str(name) for name in getattr(tokenizer, "all_special_tokens", ())]
     if not any(name and (text.startswith(name) or text.endswith(name)) for name in names):

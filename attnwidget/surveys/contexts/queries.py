@@ -349,7 +349,7 @@ def contexts_of(found: StreamContexts, place: int, rule: int) -> Iterator[Contex
         yield Context(
             rank,
             number,
-            query,
+            asked,
             key,
             queries[asked][0],
             tokens.keys[key][0],

@@ -232,7 +232,8 @@ class _Asked:
         strongest = np.zeros((2, layer.num_heads, len(self.queries)), dtype=np.int64)
         there = np.zeros((2, layer.num_heads, len(self.queries)), dtype=bool)
         weight = np.zeros((layer.num_heads, len(self.keys)))
-        seen = np.zeros((layer.num_heads, len(self.keys)), dtype=bool)
+        # Links that each head may see, and those that it may not: rows of NaN are neither.
+        seen, hidden = np.zeros((2, layer.num_heads, len(self.keys)), dtype=bool)
         visible = VisibleKeys(layer, offset=offset)
         for some, rows in self._blocks(layer.num_heads):
             block = layer.measure(measure, queries=rows).astype(np.float64)
@@ -255,8 +256,9 @@ class _Asked:
             ):
                 at, (first, last) = self.query_of[number] - some.start, self.keys[number]
                 weight[:, number] = merged[:, at, first:last].sum(-1)
-                seen[:, number] = sees[:, at, first:last].any(-1) & good[:, at]
-        return self._counted(strongest, there, weight, seen, num_labels)
+                visible_any = sees[:, at, first:last].any(-1)
+                seen[:, number], hidden[:, number] = visible_any & good[:, at], ~visible_any
+        return self._counted(strongest, there, weight, (seen, hidden), num_labels)
 
     def _blocks(self, heads: int) -> Iterator[tuple[range, list[int]]]:
         """Yield queries, and their tokens, so that the weights of a block stay small."""
@@ -270,8 +272,14 @@ class _Asked:
         yield range(start, len(self.rows)), np.concatenate(self.rows[start:]).tolist()
 
     def _counted(
-        self, strongest: Whole, there: Bools, weight: Numbers, seen: Bools, num_labels: int
+        self,
+        strongest: Whole,
+        there: Bools,
+        weight: Numbers,
+        seen_or_hidden: tuple[Bools, Bools],
+        num_labels: int,
     ) -> tuple[Whole, Numbers, Bools]:
+        seen, hidden = seen_or_hidden
         at = strongest[:, :, self.query_of]
         hits = (at >= self.keys[:, 0]) & (at < self.keys[:, 1]) & there[:, :, self.query_of] & seen
         of_links = _one_hot(self.label_of, num_labels)
@@ -283,7 +291,7 @@ class _Asked:
             for each in (seen, hits)
         )
         links, link_hits = seen @ of_links, hits @ of_links
-        unseen = (~seen) @ of_links
+        unseen = hidden @ of_links
         found = np.stack([queries, *query_hits, links, *link_hits, unseen])
         any_head: Bools = np.asarray(seen.any(0))
         return found.swapaxes(1, 2), ((weight * seen) @ of_links).T, any_head

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sized
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from attnwidget.compute.checks import check_choice, integer, listed, shown
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from attnwidget.surveys.lengths import length_of
 
 __all__ = [
     "Link",
@@ -95,8 +93,8 @@ class LinkedInputs:
             ValueError: If they differ.
         """
         self._texts, self._links = texts, links
-        given = [len(each) if isinstance(each, Sized) else None for each in (texts, links)]
-        if links is not True and None not in given and given[0] != given[1]:
+        given = [None if each is True else length_of(each) for each in (texts, links)]
+        if None not in given and given[0] != given[1]:
             raise ValueError(_not_parallel(*given))
         self._length = given[0]
 
@@ -118,9 +116,14 @@ class LinkedInputs:
             if own is nothing:
                 raise ValueError(_not_parallel("more", read))
             read += 1
-            yield Linked(one, own)
+            yield Linked(one, _kept(own))
         if next(links, nothing) is not nothing:
             raise ValueError(_not_parallel(read, "more"))
+
+
+def _kept(links: Any) -> Any:
+    """Return links that can be read more than once."""
+    return list(links) if isinstance(links, Iterator) else links
 
 
 def _not_parallel(texts: object, links: object) -> str:
@@ -132,7 +135,7 @@ def _not_parallel(texts: object, links: object) -> str:
 
 def _pair(one: Any) -> Linked:
     if isinstance(one, tuple) and len(one) == 2:
-        return Linked(*one)
+        return Linked(one[0], _kept(one[1]))
     message = f"with links=True each input is a pair, (input, {_SUCH}), got {shown(one)}."
     raise ValueError(message)
 

@@ -76,21 +76,20 @@ def link_counts(
 
 def _spans(read: InputAndLinks, model: Any, tokenizer: Any) -> Text:
     """Add where each token stands in the text, as a fast tokenizer of transformers' tells."""
-    from attnwidget.capture.inputs.text import find_tokenizer  # noqa: PLC0415  brings transformers
+    from attnwidget.capture.inputs.text import has_special_tokens, tokenizer_of  # noqa: PLC0415  brings transformers
 
     if not isinstance(read.one, str):
         return read.text
-    words = (
-        find_tokenizer(model) if tokenizer is None else getattr(tokenizer, "tokenizer", tokenizer)
-    )
+    words = tokenizer_of(model, tokenizer)
+    words = getattr(words, "tokenizer", words)
     if not getattr(words, "is_fast", False):
         message = (
             f"{type(words).__name__} does not tell which characters a token is of: give links between tokens, "
             "links_as='tokens', or a fast tokenizer, AutoTokenizer.from_pretrained(..., use_fast=True)."
         )
         raise ValueError(message)
-    spans: list[Span] = [
-        (start, stop)
-        for start, stop in words(read.one, return_offsets_mapping=True)["offset_mapping"]
-    ]
+    # As it was recorded: special tokens that stand in a text are not put around it again.
+    more = {"add_special_tokens": False} if has_special_tokens(read.one, words) else {}
+    found = words(read.one, return_offsets_mapping=True, **more)
+    spans: list[Span] = [(start, stop) for start, stop in found["offset_mapping"]]
     return Text(spans, read.text.words)

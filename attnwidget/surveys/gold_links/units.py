@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -186,9 +187,12 @@ def _units(spans: Sequence[Span], words: Sequence[Span] | None, positions: Posit
     if words is None:
         return np.asarray(word_numbers(positions))
     numbers, before, last = [], None, -1
+    starts, stops = [start for start, _ in words], [stop for _, stop in words]
     for span in spans:
-        shared = [min(span[1], stop) - max(span[0], start) for start, stop in words]
-        word = int(np.argmax(shared)) if shared and max(shared) > 0 else None
+        first = bisect.bisect_right(stops, span[0])
+        some = words[first : bisect.bisect_left(starts, span[1])]
+        shared = [min(span[1], stop) - max(span[0], start) for start, stop in some]
+        word = first + int(np.argmax(shared)) if shared and max(shared) > 0 else None
         last += word is None or word != before
         before = word
         numbers.append(last)

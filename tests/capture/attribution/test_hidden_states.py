@@ -115,3 +115,12 @@ def test_what_a_model_calls_hidden_states_reaches_it() -> None:
     (stream,) = attention.streams.values()
     assert len(stream.key_positions) == 5
     assert attention.hidden_states is None
+
+
+def test_a_view_that_keeps_them_runs_its_model_again(pocket: Any) -> None:
+    view = aw.view(pocket[0], TEXT, pocket[1], lens=True, hidden_states=True, query=-1)
+    assert view.attention.hidden_states is not None
+    found = view.find_effects("purred", wait=True)
+    expected = aw.effects(pocket[0], TEXT, pocket[1], metric="purred")
+    np.testing.assert_allclose(found["decoder"], expected["decoder"], atol=1e-5)
+    assert view.attention.logit_lens().tokens == aw.logit_lens(pocket[0], TEXT, pocket[1]).tokens
