@@ -37,7 +37,7 @@ def test_links_say_what_they_add_to_the_metric_in_every_form(
     assert takes < -0.5
     expect(widget.root).to_contain_text(f"“it” looks at “cat”, their links add head 3 +{adds:.3f}")
     notebook.execute("view.heads, view.key = [1], 'mat'")
-    expect(widget.root).to_contain_text(f"its link adds −{-takes:.3f} to {METRIC}")
+    expect(widget.root).to_contain_text(f"its link takes {-takes:.3f} from {METRIC}")
     notebook.execute("view.heads, view.key = [3], 'cat'")
     expect(widget.root).to_contain_text(f"its link adds +{adds:.3f} to {METRIC}")
     for form in ("lines", "matrix", "text"):
