@@ -135,7 +135,8 @@ export function traceNotes(trace: Trace, layout: TraceLayout): readonly string[]
     );
   if (together) {
     const { traced, every } = together;
-    const share = every === 0 ? "" : ` (${Math.round((100 * traced) / every)} %)`;
+    // Of changes in opposite directions neither is a part of the other.
+    const share = traced * every > 0 ? ` (${Math.round((100 * traced) / every)} %)` : "";
     const cut = count === 1 ? "This link cut" : `All ${count} cut at once`;
     const without = `without any link of ${trace.stream}`;
     notes.push(`${cut}: ${formatChange(traced)}; ${without}: ${formatChange(every)}${share}.`);

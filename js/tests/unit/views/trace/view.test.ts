@@ -145,6 +145,10 @@ describe("words", () => {
     const notes = traceNotes(SHORT, layout).join(" ");
     expect(notes).toContain("Dashed");
     expect(notes).toContain("All 4 cut at once: −5.6; without any link of decoder: −5.3 (106 %).");
+    const opposed = traceOf(9, SHORT.links, { together: { traced: 1, every: -4.4 } });
+    expect(traceNotes(opposed, layout).join(" ")).toContain(
+      "All 4 cut at once: +1.0; without any link of decoder: −4.4.",
+    );
     const cut = traceOf(9, [CAT]);
     const fewer = traceNotes(cut, layoutTrace(cut, 800, themes.light)).join(" ");
     expect(fewer).not.toContain("Dashed");
