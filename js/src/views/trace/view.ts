@@ -12,7 +12,7 @@ import type { Trace } from "../../protocol/generated.js";
 import type { Theme } from "../../styles/theme.js";
 import type { Surface } from "../../surface/surface.js";
 import { LONGEST_LABEL, NUMBER_SIZE, TOKEN_SIZE, type TraceColumn } from "./columns.js";
-import { formatChange, METRIC_SIZE, type TraceLayout } from "./layout.js";
+import { formatChange, METRIC_SIZE, sizeOf, type TraceLayout } from "./layout.js";
 
 /** Half of a blank in the lines of the layers, which says that the axis is broken there. */
 const BLANK = 5;
@@ -117,6 +117,16 @@ export function drawTraceView(
       { fill: theme.text },
     );
   }
+}
+
+/** More paths than these lie over each other until none can be followed. */
+const MOST_DRAWN = 30;
+
+/** A trace with those of its links that are drawn, the largest; it still says how many there are. */
+export function drawnTrace(trace: Trace): Trace {
+  if (trace.links.length <= MOST_DRAWN) return trace;
+  const largest = [...trace.links].sort((a, b) => sizeOf(b) - sizeOf(a)).slice(0, MOST_DRAWN);
+  return { ...trace, count: countOf(trace), links: largest };
 }
 
 /** How many links there are, drawn or not. */
