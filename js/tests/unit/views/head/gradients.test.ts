@@ -13,6 +13,7 @@ import {
   subjectOf,
 } from "../../../../src/shell/reading/reading-text.js";
 import { themes } from "../../../../src/styles/theme.js";
+import { textWidth } from "../../../../src/surface/text.js";
 import { headView } from "../../../../src/views/head/view.js";
 import { readScore } from "../../../../src/views/model/head-scores.js";
 import { modelView } from "../../../../src/views/model/view.js";
@@ -143,6 +144,26 @@ test("what is less than nothing is taken from the metric, and is not said to be 
   expect(of([0, -0.25], { key: 0 })).toContain(`its link adds nothing ${to}`);
   // Said briefly, the sign is all that is left of it.
   expect(of([0, -0.25], { key: 1 }, BREVITIES[4])).toMatch(/, −0\.250\.$/);
+});
+
+test("the scale of links is whole however long the name of the metric is", () => {
+  const long = gradients("gradient");
+  const stream = { ...long.stream, metric: "log p(“antidisestablishmentarianism”)" };
+  const width = 240;
+  const surface = new RecordingSurface(width, 400);
+  const given = { ...long, stream };
+  headView.draw(surface, given, { ...FRAME, width, height: 400 });
+  const samples = surface.calls.filter(
+    ({ kind, group, text, numbers }) =>
+      kind === "text" &&
+      group === "legend" &&
+      /^[0-9.]+$/.test(text ?? "") &&
+      (numbers[0] ?? 0) > 0,
+  );
+  expect(samples).toHaveLength(3);
+  for (const { text = "", numbers } of samples)
+    expect((numbers[0] ?? 0) + textWidth(text, 11)).toBeLessThanOrEqual(width);
+  expect(surface.texts.some((text) => text.includes("of log p(“anti"))).toBe(true);
 });
 
 test("heads are not scored by numbers of both signs", () => {
