@@ -4,8 +4,8 @@ import type { Blocks } from "../../data/blocks.js";
 import { heldBy, sideNames } from "../../data/sides.js";
 import { formatSigned, formatWeight, ordinal } from "../../marks/format.js";
 import { letterOf } from "../../marks/heads/badge.js";
-import type { Chosen, Position } from "../../protocol/generated.js";
-import { recordScene, type Scene } from "../../scene/scene.js";
+import type { Chosen, Position, Trace } from "../../protocol/generated.js";
+import { recordScene, type Scene, tracedHere } from "../../scene/scene.js";
 import { listed, type State } from "../../state/selection.js";
 import { same } from "../../state/signals.js";
 import { comparedSeries } from "../../views/compare/layout.js";
@@ -23,6 +23,8 @@ import {
 } from "../../views/shared/series.js";
 import { togetherName, togetherOf, togetherScene } from "../../views/shared/together.js";
 import { columnWeight, readsColumns } from "../../views/text/shading.js";
+import { traceSentence } from "../../views/trace/view.js";
+import { drawsTraceOnly } from "../toolbar/drawn.js";
 
 /** How much of a sentence is said. */
 export interface Brevity {
@@ -382,6 +384,23 @@ function colourOf({ scene, heads }: Subject): string {
   return only && heads.length === 1 && !scene.together ? only.colour : "";
 }
 
+/** The trace that is all there is to see, while none of its links is selected or pointed at; else null. */
+function traceAlone({ whole, queries, keys, heads }: Subject): Trace | null {
+  const trace = drawsTraceOnly(whole) ? (tracedHere(whole)?.trace ?? null) : null;
+  if (!trace || whole.hover?.query !== undefined || whole.hover?.head !== undefined) return null;
+  const { layer } = whole.state;
+  // As the record numbers them: where words are shown, a link has several pieces.
+  const { queries: from, keys: to } = recordScene(whole).state;
+  const isSelected = trace.links.some(
+    (link) =>
+      link.layer === layer &&
+      heads.some(({ head }) => head === link.head) &&
+      from.includes(link.query) &&
+      to.includes(link.key),
+  );
+  return queries.length > 0 && keys.length > 0 && isSelected ? null : trace;
+}
+
 /** The reading line of a subject, as briefly as is asked for. */
 export function say(
   subject: Subject,
@@ -389,6 +408,8 @@ export function say(
   brevity: Brevity = BREVITIES[0],
 ): Reading {
   const { whole, scene, queries, keys } = subject;
+  const trace = traceAlone(subject);
+  if (trace) return { ...traceSentence(trace, brevity.label), colour: "", where: [], why: "" };
   const told: Told = { ...subject, brevity };
   const both = queries.length > 0 && keys.length > 0;
   const said = both

@@ -156,13 +156,27 @@ export function traceNotes(trace: Trace, layout: TraceLayout): readonly string[]
   return notes;
 }
 
-/** The trace in a sentence, for readers who do not see it. */
-export function traceWords(trace: Trace): string {
+/** What a trace says: which link the metric depends on most, and how much; labels are cut to so many characters. */
+export function traceSentence(trace: Trace, longest = Number.POSITIVE_INFINITY) {
   const { links, labels, metric, value } = trace;
   const [first] = links;
   const said = `${metric} = ${formatScore(value)}`;
-  if (first === undefined) return `${said}: no link that it depends on was found.`;
+  if (first === undefined) return { link: said, number: ": no link that it depends on was found." };
   const { layer, head, query, key, change, estimate } = first;
+  const named = (position: number) => {
+    const label = labels[position] ?? "";
+    return `“${label.length > longest ? `${label.slice(0, longest - 1)}…` : label}”`;
+  };
   const how = change === null ? `about ${formatChange(estimate)}` : formatChange(change);
-  return `${said} depends most on ${layer}.${head}, “${labels[query]}” → “${labels[key]}”: ${how} without it. ${countOf(trace)} links are traced.`;
+  return {
+    link: `${said} depends most on ${layer}.${head}, ${named(query)} → ${named(key)}`,
+    number: `: ${how} without it.`,
+  };
+}
+
+/** The trace in a sentence, for readers who do not see it. */
+export function traceWords(trace: Trace): string {
+  const { link, number } = traceSentence(trace);
+  const count = trace.links.length > 0 ? ` ${countOf(trace)} links are traced.` : "";
+  return link + number + count;
 }
