@@ -79,7 +79,10 @@ def test_how_far_they_agree_with_exact_effects_is_found_by_a_button_and_stays_in
     line.get_by_role("button", name="compare").click()
     agreement = "aw.attribute(model, view.text, tokenizer, metric='purred').agreement()"
     number = notebook.value(f"format({agreement}.rank_correlation, '.2f')")
-    said = f"rank correlation {number} over 16 heads; the head that matters most is 3.3, by the measure 3.1"
+    said = (
+        f"how far the measure agrees with exact effects: rank correlation {number} over 16 heads; "
+        "the head that matters most is 3.3, by the measure 3.1"
+    )
     expect(line).to_have_text(said)
     expect(line.get_by_role("button")).to_have_count(0)
     notebook.rest(widget)
