@@ -298,10 +298,12 @@ class SurveySource(Source):
     def with_thumbnails(
         self, meta: Mapping[str, Any], overview: bytes
     ) -> tuple[dict[str, Any], bytes]:
-        """Return meta and bytes with all thumbnails; see `Source.with_thumbnails`."""
+        """Return a copy's meta and bytes, with all thumbnails; see `Source.with_thumbnails`."""
+        # A copy has no model: what cannot be opened there must not look as if it could.
+        there = {**meta, "survey": {**meta["survey"], "can_open": False}}
         if self._record is None:
-            return dict(meta), overview
-        return self._record.with_thumbnails(meta, overview)
+            return there, overview
+        return self._record.with_thumbnails(there, overview)
 
     def start(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the first score that is defined, of those most often asked for; see `Source.start`."""

@@ -37,7 +37,7 @@ def test_links_say_what_they_add_to_the_metric_in_every_form(
     assert takes < -0.5
     expect(widget.root).to_contain_text(f"“it” looks at “cat”, their links add head 3 +{adds:.3f}")
     notebook.execute("view.heads, view.key = [1], 'mat'")
-    expect(widget.root).to_contain_text(f"its link adds −{-takes:.3f} to {METRIC}")
+    expect(widget.root).to_contain_text(f"its link takes {-takes:.3f} from {METRIC}")
     notebook.execute("view.heads, view.key = [3], 'cat'")
     expect(widget.root).to_contain_text(f"its link adds +{adds:.3f} to {METRIC}")
     for form in ("lines", "matrix", "text"):
@@ -79,7 +79,10 @@ def test_how_far_they_agree_with_exact_effects_is_found_by_a_button_and_stays_in
     line.get_by_role("button", name="compare").click()
     agreement = "aw.attribute(model, view.text, tokenizer, metric='purred').agreement()"
     number = notebook.value(f"format({agreement}.rank_correlation, '.2f')")
-    said = f"agrees with exact effects: {number} over 16 heads; the head that matters most is 3.3, not 3.1"
+    said = (
+        f"how far the measure agrees with exact effects: rank correlation {number} over 16 heads; "
+        "the head that matters most is 3.3, by the measure 3.1"
+    )
     expect(line).to_have_text(said)
     expect(line.get_by_role("button")).to_have_count(0)
     notebook.rest(widget)

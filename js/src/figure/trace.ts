@@ -7,7 +7,7 @@ import { themes } from "../styles/theme.js";
 import { SvgSurface } from "../surface/svg.js";
 import { wrapText } from "../surface/text.js";
 import { layoutTrace } from "../views/trace/layout.js";
-import { drawTraceView, traceNotes, traceWords } from "../views/trace/view.js";
+import { drawnTrace, drawTraceView, traceNotes, traceWords } from "../views/trace/view.js";
 import { MARGIN, pixelsPer, printedSize, SIZED_MARGIN } from "./compose.js";
 
 const TITLE_SIZE = 12;
@@ -15,7 +15,8 @@ const TITLE_LINE = 16;
 const TITLE_BELOW = 8;
 
 /** The picture, and what it says in a sentence. */
-export function composeTrace(trace: Trace, width: number, figure: Figure) {
+export function composeTrace(found: Trace, width: number, figure: Figure) {
+  const trace = drawnTrace(found);
   const { size, title: given, legend = true } = figure;
   const margin = size ? SIZED_MARGIN : MARGIN;
   const inner = (size ? size.width * pixelsPer(size) : width) - 2 * margin;

@@ -6,7 +6,14 @@ import type { Scene } from "../scene/scene.js";
 import { overMedia } from "../views/image/media-positions.js";
 import { scoreHelp } from "./score-bar.js";
 import { hasAside } from "./toolbar/aside.js";
-import { canScore, drawsAllHeads, drawsHead, drawsHeads, drawsTokens } from "./toolbar/drawn.js";
+import {
+  canScore,
+  drawsAllHeads,
+  drawsHead,
+  drawsHeads,
+  drawsPinned,
+  drawsTokens,
+} from "./toolbar/drawn.js";
 import { hasLines } from "./toolbar/links.js";
 
 interface Row {
@@ -132,7 +139,7 @@ export const HELP: readonly (readonly [string, readonly Row[]])[] = [
       {
         what: "C",
         does: "pin the selected heads side by side",
-        when: pins,
+        when: (scene) => pins(scene) && drawsPinned(scene),
       },
       {
         what: "Shift-click a thumbnail",

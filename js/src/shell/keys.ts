@@ -7,6 +7,7 @@ import type { State } from "../state/selection.js";
 import { readState, type WidgetState } from "../state/signals.js";
 import { boardOf, rankedRefs } from "../views/model/head-scores.js";
 import { focusedBeside } from "./focus/focused.js";
+import { drawsPinned } from "./toolbar/drawn.js";
 
 const GESTURES: Readonly<Record<string, Gesture>> = {
   "+": { kind: "zoom", factor: 2 },
@@ -54,7 +55,8 @@ function changeFor(key: string, all: WidgetState, scene: Scene | null): Partial<
     case "Escape":
       return letGo(state);
     case "c":
-      return meta.comparison ? {} : compareSelected(state);
+      // Where there is no place for them heads would be pinned unseen.
+      return meta.comparison || !drawsPinned({ state }) ? {} : compareSelected(state);
     default:
       return null;
   }

@@ -242,6 +242,14 @@ def test_texts_are_kept_within_a_budget(found: Survey, monkeypatch: pytest.Monke
     assert all(len(text) == 11 and text.endswith("…") for text in kept.values())
 
 
+def test_a_page_opens_no_example_as_it_has_no_model(found: Survey, tmp_path: Path) -> None:
+    view = found.view(*aw.pocket())
+    assert view.meta["survey"]["can_open"]
+    snapshot = snapshot_of(view.save(tmp_path / "closed.html").read_text("utf-8"))
+    assert not snapshot["meta"]["survey"]["can_open"]
+    assert view.meta["survey"]["can_open"]
+
+
 def test_a_page_holds_the_scores_and_the_examples(found: Survey, tmp_path: Path) -> None:
     view = found.view(score="duplicate")
     snapshot = snapshot_of(view.save(tmp_path / "survey.html").read_text("utf-8"))

@@ -89,9 +89,9 @@ export function readingLine(
   const { whole, said, rest, parts, others } = fitting;
   const spoken = scene.hover?.source === "keyboard" || scene.hover === null;
   const { state } = scene;
-  // What has no room is still read out.
+  // What has no room is still read out. The dot that is seen is a blank's: at the end of a row neither is there.
   const part = (text: string, at: number) =>
-    html` <span class="aw-part ${at < parts ? "" : "aw-hidden"}">${text}${at < rest.length - 1 ? html`<span class=${at === parts - 1 ? "aw-hidden" : ""}> ·</span>` : nothing}</span>`;
+    html`<span class=${at > 0 && at < parts ? "aw-dot" : ""}> </span><span class="aw-part ${at < parts ? "" : "aw-hidden"}">${text}${at < rest.length - 1 ? html`<span class="aw-hidden"> ·</span>` : nothing}</span>`;
   return html`<div class="aw-reading" data-rows=${room.rows}>
     <div class="aw-status" role="status" aria-live=${spoken ? "polite" : "off"} title=${readingText(whole)}>
       <span class="aw-said"><b style=${said.colour && `color: ${said.colour}`}>${said.link}</b>${said.number}</span>${

@@ -4,8 +4,8 @@ import type { Blocks } from "../../data/blocks.js";
 import { heldBy, sideNames } from "../../data/sides.js";
 import { formatSigned, formatWeight, ordinal } from "../../marks/format.js";
 import { letterOf } from "../../marks/heads/badge.js";
-import type { Chosen, Position } from "../../protocol/generated.js";
-import { recordScene, type Scene } from "../../scene/scene.js";
+import type { Chosen, Position, Trace } from "../../protocol/generated.js";
+import { recordScene, type Scene, tracedHere } from "../../scene/scene.js";
 import { listed, type State } from "../../state/selection.js";
 import { same } from "../../state/signals.js";
 import { comparedSeries } from "../../views/compare/layout.js";
@@ -23,6 +23,8 @@ import {
 } from "../../views/shared/series.js";
 import { togetherName, togetherOf, togetherScene } from "../../views/shared/together.js";
 import { columnWeight, readsColumns } from "../../views/text/shading.js";
+import { traceSentence } from "../../views/trace/view.js";
+import { drawsTraceOnly } from "../toolbar/drawn.js";
 
 /** How much of a sentence is said. */
 export interface Brevity {
@@ -130,9 +132,8 @@ function headsOf(scene: Scene): readonly Series[] {
 }
 
 /** A number that is a share of the query's weight says so; other measures have names. */
-function unit({ state, stream, together }: Scene, { queries, brevity }: Told): string {
-  if (!brevity.units) return "";
-  if (ofMetric({ state })) return stream.metric === undefined ? "" : ` to ${stream.metric}`;
+function unit({ state, together }: Scene, { queries, brevity }: Told): string {
+  if (!brevity.units || ofMetric({ state })) return "";
   // A row of maxima or of sums is no whole that a number could be a part of.
   if (state.measure === "weights" && together && together.how !== "mean") return "";
   if (state.measure === "weights") return ` of ${queries.length > 1 ? "their" : "its"} weight`;
@@ -146,6 +147,42 @@ function weightOf(scene: Scene, series: Series, { queries, keys }: Axes): number
   }
   const row = meanRow(series.rows, queries);
   return row && sumOf(row, keys);
+}
+
+/** What links do to a metric, in words: what is less than 0 is taken from it, not added. */
+interface Effect {
+  readonly verb: "add" | "take";
+  /** " to log p", " from log p", or nothing. */
+  readonly metric: string;
+  readonly say: (value: number) => string;
+}
+
+function effectOf(scene: Scene, { brevity }: Told, values: readonly number[]): Effect {
+  const { metric } = scene.stream;
+  const signed = (value: number) => sayNumber(scene, value);
+  const isTaken = (value: number) => value < 0 && signed(value) !== signed(0);
+  const verb = values.every(isTaken) ? "take" : "add";
+  // Without the words around it a number needs its sign.
+  if (!brevity.units) return { verb, metric: "", say: signed };
+  const to = verb === "take" ? "from" : "to";
+  const say = verb === "take" ? (value: number) => formatWeight(-value) : signed;
+  return { verb, metric: metric === undefined ? "" : ` ${to} ${metric}`, say };
+}
+
+/** What a link with both ends known does to a metric. */
+function effectNumber(scene: Scene, told: Told, found: readonly (readonly [Series, number])[]) {
+  const { queries, keys, brevity } = told;
+  const { verb, metric, say } = effectOf(
+    scene,
+    told,
+    found.map(([, value]) => value),
+  );
+  const each = found.map(([series, value]) => [series, say(value)] as const);
+  const isNothing = each.every(([, text]) => text === say(0));
+  const more = queries.length * keys.length * found.length > 1;
+  const does = more ? `their links ${verb} ` : `its link ${verb}s `;
+  const number = isNothing && brevity.units ? "nothing" : perHead(scene, told, each);
+  return `, ${brevity.units ? does : ""}${number}${metric}${pooled(told)}.`;
 }
 
 /** " (mean of 2 queries, sum of 3 keys)", or nothing where there is one of each. */
@@ -184,22 +221,18 @@ function linkReading(scene: Scene, told: Told): Pick<Reading, "link" | "number">
   if (two !== null) return { link, number: two };
   const found = heads.flatMap((series) => {
     const weight = weightOf(scene, series, told);
-    return weight === null ? [] : [[series, sayNumber(scene, weight)] as const];
+    return weight === null ? [] : [[series, weight] as const];
   });
-  if (found.length === 0) return { link, number: "" };
   // A link that is masked, or cut.
-  if (ofMetric(scene)) {
-    const more = queries.length * keys.length * found.length > 1;
-    const adds = brevity.units ? (more ? "their links add " : "its link adds ") : "";
-    const number = `, ${adds}${perHead(scene, told, found)}`;
-    return { link, number: `${number}${unit(scene, told)}${pooled(told)}.` };
-  }
-  if (!isRollout(scene) && found.every(([, weight]) => weight === formatWeight(0))) {
+  if (found.length === 0) return { link, number: "" };
+  if (ofMetric(scene)) return { link, number: effectNumber(scene, told, found) };
+  const each = found.map(([series, weight]) => [series, sayNumber(scene, weight)] as const);
+  if (!isRollout(scene) && each.every(([, weight]) => weight === formatWeight(0))) {
     const none = queries.length > 1 ? "do not look at" : "does not look at";
     return { link: `${from} ${none} ${to}`, number: "." };
   }
   const separator = found.length > 1 ? ": " : ", ";
-  const number = perHead(scene, told, found);
+  const number = perHead(scene, told, each);
   return { link, number: `${separator}${number}${unit(scene, told)}${pooled(told)}.` };
 }
 
@@ -246,19 +279,29 @@ function queryReading(scene: Scene, told: Told): Pick<Reading, "link" | "number"
     const row = readsColumns(scene) ? null : meanRow(series.rows, queries);
     if (!row) return [];
     const key = strongestKey(sized(scene, row));
-    return [[series, key, sayNumber(scene, row[key] as number)] as const];
+    return [[series, key, row[key] as number] as const];
   });
   const [only] = found;
   if (!only) return { link: from, number: "" };
-  const own = queries.length > 1 ? "look most at" : "looks most at";
-  const verb = ofMetric(scene) ? "adds most by its link to" : own;
+  const effect = effectOf(
+    scene,
+    told,
+    found.map(([, , value]) => value),
+  );
+  const many = queries.length > 1;
+  const own = many ? "look most at" : "looks most at";
+  const does = `${effect.verb}${many ? "" : "s"}`;
+  const verb = ofMetric(scene) ? `${does} most by ${many ? "their links" : "its link"} to` : own;
+  const say = (value: number) => (ofMetric(scene) ? effect.say(value) : sayNumber(scene, value));
   const to = (key: number) => named(scene, "key", scene.keys, [key], brevity.label);
-  const of = `${unit(scene, told)}${pooled(told)}.`;
+  const of = `${ofMetric(scene) ? effect.metric : unit(scene, told)}${pooled(told)}.`;
+  if (ofMetric(scene) && found.every(([, , value]) => say(value) === say(0)))
+    return { link: `${from} ${does} nothing by any link`, number: of };
   if (found.length === 1) {
-    const [, key, weight] = only;
-    return { link: `${from} ${verb} ${to(key)}`, number: `, ${weight}${of}` };
+    const [, key, value] = only;
+    return { link: `${from} ${verb} ${to(key)}`, number: `, ${say(value)}${of}` };
   }
-  const each = found.map(([series, key, weight]) => [series, `${to(key)} ${weight}`] as const);
+  const each = found.map(([series, key, value]) => [series, `${to(key)} ${say(value)}`] as const);
   return { link: `${from} ${verb}`, number: `: ${perHead(scene, told, each)}${of}` };
 }
 
@@ -341,6 +384,23 @@ function colourOf({ scene, heads }: Subject): string {
   return only && heads.length === 1 && !scene.together ? only.colour : "";
 }
 
+/** The trace that is all there is to see, while none of its links is selected or pointed at; else null. */
+function traceAlone({ whole, queries, keys, heads }: Subject): Trace | null {
+  const trace = drawsTraceOnly(whole) ? (tracedHere(whole)?.trace ?? null) : null;
+  if (!trace || whole.hover?.query !== undefined || whole.hover?.head !== undefined) return null;
+  const { layer } = whole.state;
+  // As the record numbers them: where words are shown, a link has several pieces.
+  const { queries: from, keys: to } = recordScene(whole).state;
+  const isSelected = trace.links.some(
+    (link) =>
+      link.layer === layer &&
+      heads.some(({ head }) => head === link.head) &&
+      from.includes(link.query) &&
+      to.includes(link.key),
+  );
+  return queries.length > 0 && keys.length > 0 && isSelected ? null : trace;
+}
+
 /** The reading line of a subject, as briefly as is asked for. */
 export function say(
   subject: Subject,
@@ -348,6 +408,8 @@ export function say(
   brevity: Brevity = BREVITIES[0],
 ): Reading {
   const { whole, scene, queries, keys } = subject;
+  const trace = traceAlone(subject);
+  if (trace) return { ...traceSentence(trace, brevity.label), colour: "", where: [], why: "" };
   const told: Told = { ...subject, brevity };
   const both = queries.length > 0 && keys.length > 0;
   const said = both

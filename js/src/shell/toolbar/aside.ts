@@ -5,6 +5,7 @@ import { memo } from "../../marks/memo.js";
 import { type RecordScene, recordScene, type Scene } from "../../scene/scene.js";
 import type { State } from "../../state/selection.js";
 import type { Control } from "./control.js";
+import { drawsTraceOnly } from "./drawn.js";
 import { list } from "./parts.js";
 
 type Word = Extract<State["aside"], string>;
@@ -56,9 +57,10 @@ function choices(scene: RecordScene): readonly (readonly [string, string])[] {
 
 const isList = (aside: State["aside"]): aside is readonly number[] => Array.isArray(aside);
 
-/** Whether keys can be set aside in what is open. The neuron view shows every number as it is. */
+/** Whether keys can be set aside in what is open. The neuron view shows every number as it is, and so does a trace. */
 export function hasAside(scene: Scene): boolean {
-  return recordScene(scene).keys.length > 2 && scene.state.view !== "neuron";
+  const isOffered = scene.state.view !== "neuron" && !drawsTraceOnly(scene);
+  return isOffered && recordScene(scene).keys.length > 2;
 }
 
 export const aside: Control = {

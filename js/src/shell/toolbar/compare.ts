@@ -3,13 +3,15 @@
 import { html } from "lit-html";
 import { compareSelected } from "../../state/actions.js";
 import type { Control } from "./control.js";
+import { drawsPinned } from "./drawn.js";
 
 export const compare: Control = {
   name: "compare",
   group: "what",
   label: "side by side",
   rank: () => 15,
-  shown: ({ sides, state }) => !sides && state.measure !== "rollout",
+  // Elsewhere a click would pin heads that are not on show.
+  shown: (scene) => !scene.sides && scene.state.measure !== "rollout" && drawsPinned(scene),
   draw: ({ state }, { change }) => html`<button
       type="button"
       class="aw-compare"

@@ -14,6 +14,14 @@ export function drawsHeads(scene: Scene): boolean {
   return drawsHead(scene) || scene.state.view === "compare";
 }
 
+/** Whether there is a place for heads side by side, pinned or about to be. */
+export const drawsPinned = ({ state: { view } }: Pick<Scene, "state">) =>
+  view === "all" || view === "compare";
+
+/** Whether a trace is all that is drawn of weights: it has its own links, whatever is chosen of a head's. */
+export const drawsTraceOnly = ({ state: { view, form } }: Pick<Scene, "state">) =>
+  view === "head" && form === "trace";
+
 /** Whether there is anything with tokens. */
 export function drawsTokens(scene: Scene): boolean {
   return !withoutRecord(scene) && (drawsHeads(scene) || scene.state.view === "neuron");

@@ -8,6 +8,7 @@ import type { Scene } from "../../scene/scene.js";
 import { groupsAt } from "../../state/groups.js";
 import type { State } from "../../state/selection.js";
 import type { Control, ToolbarEvents } from "./control.js";
+import { drawsTraceOnly } from "./drawn.js";
 import { type Choice, list } from "./parts.js";
 
 /** What a list says for all positions; no group is called so, since names come from labels or the caller. */
@@ -89,13 +90,16 @@ function fromList(grouping: Grouping, state: State, change: ToolbarEvents["chang
   >`;
 }
 
+/** Whether anything that is drawn differs by group. */
+const marksGroups = (scene: Scene) => scene.state.view !== "neuron" && !drawsTraceOnly(scene);
+
 export const groups: Control = {
   name: "groups",
   group: "what",
   label: "from … to …",
   rank: ({ state }) => ((state.from_group ?? state.to_group) === null ? 45 : 75),
   shortRank: 58,
-  shown: (scene) => groupsOf(scene) !== null && scene.state.view !== "neuron",
+  shown: (scene) => groupsOf(scene) !== null && marksGroups(scene),
   size: (scene) => {
     const { grouping } = groupsOf(scene) ?? {};
     const { from_group, to_group } = scene.state;
@@ -141,7 +145,7 @@ export const grouping: Control = {
   label: "groups",
   named: true,
   rank: () => 5,
-  shown: (scene) => groupings(scene).length > 0 && scene.state.view !== "neuron",
+  shown: (scene) => groupings(scene).length > 0 && marksGroups(scene),
   size: (scene) =>
     groupings(scene)
       .map(({ name }) => name)

@@ -6,6 +6,7 @@ import type { Measure } from "../../protocol/generated.js";
 import type { Scene } from "../../scene/scene.js";
 import { MEASURES } from "../../views/shared/measure.js";
 import type { Control } from "./control.js";
+import { drawsTraceOnly } from "./drawn.js";
 import { list } from "./parts.js";
 
 /** Why no layer of the stream can give a measure; null where one can. */
@@ -21,7 +22,7 @@ export const measure: Control = {
   label: "measure",
   rank: () => 40,
   // The neuron view keeps to weights, a trace to what its links change.
-  shown: ({ state: { view, form } }) => view !== "neuron" && !(view === "head" && form === "trace"),
+  shown: (scene) => scene.state.view !== "neuron" && !drawsTraceOnly(scene),
   draw: (scene, { change }) =>
     list(
       "Measure",

@@ -206,6 +206,9 @@ export const linkScale = (scene: Scene): LinkScale => ({
 
 const scaleWidth = (scene: Scene) => linkLegendWidth(linkScale(scene));
 
+/** Whether what the links are called stands above their scale, as it has no room before it. */
+const titleAbove = (scene: Scene, width: number) => scaleWidth(scene) > width;
+
 /** Whether the colours and the links' scale stand on one line. */
 function oneLine(scene: Scene, width: number): boolean {
   return colourKeyWidth(keyEntries(scene)) + 24 + scaleWidth(scene) <= width;
@@ -221,7 +224,8 @@ function keyLines(scene: Scene, width: number): number {
 export function linesFooterHeight(scene: Scene, width: number): number {
   if (!hasLegend(scene)) return 0;
   const key = oneLine(scene, width) ? 0 : keyLines(scene, width);
-  return 8 + LEGEND_LINE * (1 + key + fittedNotes(notes(scene, width), width).length);
+  const scale = titleAbove(scene, width) ? 2 : 1;
+  return 8 + LEGEND_LINE * (scale + key + fittedNotes(notes(scene, width), width).length);
 }
 
 /** Where the colours of heads and the links' scale stand, the middles of their first lines. */
@@ -229,8 +233,9 @@ function footerPlaces(scene: Scene, width: number, top: number) {
   const entries = keyEntries(scene);
   const y = top + 8 + LEGEND_LINE / 2;
   const single = oneLine(scene, width);
-  const scale = scaleWidth(scene);
-  const used = single ? colourKeyWidth(entries) + 24 + scale : Math.min(width, scale);
+  const above = titleAbove(scene, width);
+  const scale = above ? linkLegendWidth({ ...linkScale(scene), title: "" }) : scaleWidth(scene);
+  const used = single ? colourKeyWidth(entries) + 24 + scale : scale;
   const left = Math.max(0, (width - used) / 2);
   const x = single ? left : Math.max(4, (width - colourKeyWidth(entries)) / 2);
   return {
@@ -238,7 +243,8 @@ function footerPlaces(scene: Scene, width: number, top: number) {
     key: { x, y, width: width - x - 4, most: single ? 1 : mostKeyLines(scene) },
     scale: {
       x: single ? left + used - scale : left,
-      y: single ? y : y + LEGEND_LINE * keyLines(scene, width),
+      y: single ? y : y + LEGEND_LINE * (keyLines(scene, width) + (above ? 1 : 0)),
+      above,
     },
   };
 }
@@ -257,7 +263,10 @@ export function drawFooter(
   const colour = own ? (entries[0]?.colour ?? theme.text) : theme.text;
   drawColourKey(surface, key.x, key.y, key.width, entries, theme, key.most);
   const { y } = scale;
-  drawLinkLegend(surface, scale.x, y, linkScale(scene), colour, theme);
+  const links = linkScale(scene);
+  if (scale.above) drawNotes(surface, [links.title], width, y - LEGEND_LINE, theme);
+  const said = scale.above ? { ...links, title: "" } : links;
+  drawLinkLegend(surface, scale.x, y, said, colour, theme);
   // The place of a note is kept while the numbers that it speaks of are not there: nothing moves.
   const { about } = focusOf(scene);
   const shown = notes(scene, width, input).filter((note) => isShown(note, about));

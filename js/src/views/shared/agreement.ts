@@ -28,9 +28,10 @@ const counted = (heads: number, of: number) => `${heads === of ? "" : `${heads} 
 
 function said({ correlation, heads, of, first, most, largest }: AgreementOfMeasure): string {
   if (correlation === null)
-    return `cannot be compared with exact effects: the same number for each of ${counted(heads, of)}`;
-  const other = first ? `the same, ${most}` : `${most}, not ${largest}`;
-  return `agrees with exact effects: ${formatScore(correlation)} over ${counted(heads, of)}; the head that matters most is ${other}`;
+    return `the measure cannot be compared with exact effects: the same number for each of ${counted(heads, of)}`;
+  const other = first ? `${most} by both` : `${most}, by the measure ${largest}`;
+  const over = `rank correlation ${formatScore(correlation)} over ${counted(heads, of)}`;
+  return `how far the measure agrees with exact effects: ${over}; the head that matters most is ${other}`;
 }
 
 /** Whether the heads can be run for a measure that is drawn, and were not. */

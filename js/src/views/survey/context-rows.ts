@@ -11,6 +11,7 @@ import { ellipsize, textWidth, wrapText } from "../../surface/text.js";
 import { chosenScores } from "../model/head-scores.js";
 import type { Frame, Stop } from "../view.js";
 import {
+  BOX,
   type Context,
   contextLines,
   contextRule,
@@ -32,6 +33,9 @@ const GAP = 9;
 const MOST_LINES = 3;
 const SWITCH = 22;
 const HEADING = 24;
+/** The line that says how query and key are marked. */
+const KEY_LINE = 16;
+const MARKS = "underlined: query · box: key, shaded by the weight of the link";
 const SHADE = sequentialShade();
 
 interface ContextRow {
@@ -86,6 +90,7 @@ export function contextPart(scene: Scene, top: number, width: number): ContextPa
     const why = wrapText(found, Math.max(60, width - 2 * LEFT), SIZE);
     return { choices, rows: [], why, top, end: y + why.length * LINE + HEADING };
   }
+  y += KEY_LINE;
   const rows = found.map((context, at): ContextRow => {
     const lines = contextLines(context, room, SIZE, MOST_LINES);
     const said = context.closed === null ? 0 : LINE;
@@ -105,7 +110,7 @@ function drawToken(surface: Surface, scene: Scene, token: Placed, y: number, wei
     surface.text(x - textWidth("… ", SIZE), y, "…", style);
   }
   if (token.isKey) {
-    const rect = { x: x - 1.5, y: y - 7, width: token.width + 3, height: 14 };
+    const rect = { x: x - BOX, y: y - 7, width: token.width + 2 * BOX, height: 14 };
     surface.rect(rect, { fill: entry(theme.sequential, shade), radius: 2 });
   }
   const fill = token.isKey ? inkOn(theme.sequential, shade, theme.text) : theme.text;
@@ -160,6 +165,10 @@ export function drawContexts(
     const y = part.top + SWITCH + (at + 0.5) * LINE;
     surface.text(LEFT, y, line, { fill: theme.muted, size: SIZE });
   });
+  if (part.rows.length > 0) {
+    const style = { fill: theme.muted, size: SMALL, maxWidth: width - 2 * LEFT };
+    surface.text(LEFT, part.top + SWITCH + KEY_LINE / 2 - 3, MARKS, style);
+  }
   for (const row of part.rows) drawRow(surface, scene, row, width);
   const y = part.end - HEADING / 2;
   surface.line(LEFT, part.end - HEADING + 2, width - LEFT, part.end - HEADING + 2, {

@@ -49,6 +49,9 @@ interface Sent {
 /** The rule that asks about no score. */
 export const LINK = "link";
 
+/** A key's box on each side of its token. */
+export const BOX = 2;
+
 const GAP = "… ";
 const known = new WeakMap<Float32Array, readonly Context[]>();
 
@@ -147,15 +150,17 @@ function wrapped(tokens: readonly ContextToken[], width: number, size: number): 
     const wide = Math.min(width, textWidth(text, size));
     const lead = token.afterGap ? textWidth(GAP, size) : 0;
     const gap = line.length === 0 || (token.joined && !token.afterGap) ? 0 : space;
-    if (line.length > 0 && x + gap + lead + wide > width) {
+    // A box has room of its own, and is not laid over the words beside it.
+    const box = token.isKey ? BOX : 0;
+    if (line.length > 0 && x + gap + lead + wide + 2 * box > width) {
       lines.push(line);
       line = [];
       x = 0;
     } else {
       x += gap;
     }
-    line.push({ ...token, x: x + lead, width: wide });
-    x += lead + wide;
+    line.push({ ...token, x: x + lead + box, width: wide });
+    x += lead + wide + 2 * box;
   }
   if (line.length > 0) lines.push(line);
   return lines;

@@ -97,6 +97,11 @@ function listOf(scene: Scene, width: number): List {
 
 const HOW = "to open one: survey.view(model, tokenizer)";
 
+/** Whether an input can be recorded and shown, or is. */
+function opens({ meta: { survey } }: Scene, { index }: ExampleRow): boolean {
+  return survey?.can_open === true || survey?.example === index;
+}
+
 function rowRect({ y, height }: ExampleRow, width: number, scroll: number): Rect {
   return { x: 0, y: y - scroll, width, height };
 }
@@ -158,12 +163,13 @@ export const examplesView: View = {
     const context = list.contexts && contextHit(scene, list.contexts, x, at);
     if (context) return context;
     const row = list.rows.find((one) => at >= one.y && at < one.y + one.height);
-    return row ? { action: "open-example", example: row.index } : null;
+    return row && opens(scene, row) ? { action: "open-example", example: row.index } : null;
   },
 
   stops(scene, frame) {
     const list = listOf(scene, frame.width);
-    const examples = list.rows.map((row): Stop => {
+    const openable = list.rows.filter((row) => opens(scene, row));
+    const examples = openable.map((row): Stop => {
       const rect = rowRect(row, frame.width, frame.scroll);
       const name = `example ${row.index}, ${formatWeight(row.value)}, ${row.lines.join(" ")}`;
       return { action: "open-example", example: row.index, rect, name };

@@ -13,7 +13,14 @@ import { contains, type Rect, type Surface } from "../../surface/surface.js";
 import { pointer } from "../shared/series.js";
 import type { Frame, Stop, View } from "../view.js";
 import { formatChange, type LinkPath, layoutTrace, type TraceLayout } from "./layout.js";
-import { drawTraceView, labelsOf, type TraceFocus, traceNotes, traceWords } from "./view.js";
+import {
+  drawnTrace,
+  drawTraceView,
+  labelsOf,
+  type TraceFocus,
+  traceNotes,
+  traceWords,
+} from "./view.js";
 
 /** How near the pointer must come to the edge of a path. */
 const REACH = 5;
@@ -32,8 +39,9 @@ interface Drawn {
 
 /** What is drawn at a width; null where there is no link to draw. */
 function drawnAt(scene: Scene, width: number): Drawn | null {
-  const trace = tracedHere(scene)?.trace;
-  if (!trace || trace.links.length === 0) return null;
+  const found = tracedHere(scene)?.trace;
+  if (!found || found.links.length === 0) return null;
+  const trace = drawnTrace(found);
   const layout = layoutTrace(trace, width - EDGE, scene.theme);
   const notes = hasLegend(scene) ? fittedNotes(traceNotes(trace, layout), width) : [];
   return { trace, layout, notes };

@@ -12,7 +12,7 @@ import type { Trace } from "../../protocol/generated.js";
 import type { Theme } from "../../styles/theme.js";
 import type { Surface } from "../../surface/surface.js";
 import { LONGEST_LABEL, NUMBER_SIZE, TOKEN_SIZE, type TraceColumn } from "./columns.js";
-import { formatChange, METRIC_SIZE, type TraceLayout } from "./layout.js";
+import { formatChange, METRIC_SIZE, sizeOf, type TraceLayout } from "./layout.js";
 
 /** Half of a blank in the lines of the layers, which says that the axis is broken there. */
 const BLANK = 5;
@@ -119,6 +119,16 @@ export function drawTraceView(
   }
 }
 
+/** More paths than these lie over each other until none can be followed. */
+const MOST_DRAWN = 30;
+
+/** A trace with those of its links that are drawn, the largest; it still says how many there are. */
+export function drawnTrace(trace: Trace): Trace {
+  if (trace.links.length <= MOST_DRAWN) return trace;
+  const largest = [...trace.links].sort((a, b) => sizeOf(b) - sizeOf(a)).slice(0, MOST_DRAWN);
+  return { ...trace, count: countOf(trace), links: largest };
+}
+
 /** How many links there are, drawn or not. */
 export const countOf = ({ links, count }: Trace) => count ?? links.length;
 
@@ -135,7 +145,8 @@ export function traceNotes(trace: Trace, layout: TraceLayout): readonly string[]
     );
   if (together) {
     const { traced, every } = together;
-    const share = every === 0 ? "" : ` (${Math.round((100 * traced) / every)} %)`;
+    // Of changes in opposite directions neither is a part of the other.
+    const share = traced * every > 0 ? ` (${Math.round((100 * traced) / every)} %)` : "";
     const cut = count === 1 ? "This link cut" : `All ${count} cut at once`;
     const without = `without any link of ${trace.stream}`;
     notes.push(`${cut}: ${formatChange(traced)}; ${without}: ${formatChange(every)}${share}.`);
@@ -145,13 +156,27 @@ export function traceNotes(trace: Trace, layout: TraceLayout): readonly string[]
   return notes;
 }
 
-/** The trace in a sentence, for readers who do not see it. */
-export function traceWords(trace: Trace): string {
+/** What a trace says: which link the metric depends on most, and how much; labels are cut to so many characters. */
+export function traceSentence(trace: Trace, longest = Number.POSITIVE_INFINITY) {
   const { links, labels, metric, value } = trace;
   const [first] = links;
   const said = `${metric} = ${formatScore(value)}`;
-  if (first === undefined) return `${said}: no link that it depends on was found.`;
+  if (first === undefined) return { link: said, number: ": no link that it depends on was found." };
   const { layer, head, query, key, change, estimate } = first;
+  const named = (position: number) => {
+    const label = labels[position] ?? "";
+    return `“${label.length > longest ? `${label.slice(0, longest - 1)}…` : label}”`;
+  };
   const how = change === null ? `about ${formatChange(estimate)}` : formatChange(change);
-  return `${said} depends most on ${layer}.${head}, “${labels[query]}” → “${labels[key]}”: ${how} without it. ${countOf(trace)} links are traced.`;
+  return {
+    link: `${said} depends most on ${layer}.${head}, ${named(query)} → ${named(key)}`,
+    number: `: ${how} without it.`,
+  };
+}
+
+/** The trace in a sentence, for readers who do not see it. */
+export function traceWords(trace: Trace): string {
+  const { link, number } = traceSentence(trace);
+  const count = trace.links.length > 0 ? ` ${countOf(trace)} links are traced.` : "";
+  return link + number + count;
 }

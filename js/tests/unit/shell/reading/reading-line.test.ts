@@ -53,6 +53,25 @@ function handlers(part: unknown): (() => void)[] {
     : [];
 }
 
+/** The markup of a template, without what answers to events. */
+function markup(part: unknown): string {
+  if (Array.isArray(part)) return part.map(markup).join("");
+  if (!part || typeof part !== "object") return typeof part === "string" ? part : "";
+  const { strings, values } = part as TemplateResult;
+  return strings?.map((text, at) => text + markup(values[at])).join("") ?? "";
+}
+
+test("between what is said no dot is left at the end of a row: those that are seen are blanks", () => {
+  const scene = attentionScene({ state: { query: 3, key: 2, heads: [1] } });
+  const room = { width: 900, rows: 1, measure } as const;
+  const line = markup(readingLine(scene, null, room, { change: () => {}, back: null }));
+  expect(line.match(/<span class=aw-dot> <\/span>/g)?.length).toBeGreaterThan(0);
+  const seen = line
+    .replace(/title=.*?>/g, "")
+    .replace(/<span class="aw-hidden">[^<]*<\/span>/g, "");
+  expect(seen).not.toContain("·");
+});
+
 test("another head that is named is shown by itself", () => {
   const state: State = { heads: [0], together: "mean", together_layers: [0, 1] };
   const scene = attentionScene({ state });

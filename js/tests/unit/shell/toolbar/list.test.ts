@@ -1,10 +1,12 @@
 import { expect, test } from "vitest";
 import type { TraceOfView } from "../../../../src/protocol/generated.js";
 import { type Scene, withTrace } from "../../../../src/scene/scene.js";
+import { type KeyTargets, pressed } from "../../../../src/shell/keys.js";
 import type { ToolbarEvents } from "../../../../src/shell/toolbar/control.js";
 import { headsText, isolate } from "../../../../src/shell/toolbar/heads.js";
 import { CONTROLS, WITHOUT_RECORD } from "../../../../src/shell/toolbar/list.js";
 import { save } from "../../../../src/shell/toolbar/save.js";
+import { createState } from "../../../../src/state/signals.js";
 import { attentionScene } from "../../../support/attention-scene.js";
 
 const events: ToolbarEvents = {
@@ -106,6 +108,39 @@ test("in the form of a trace there is no measure by itself, and nothing taken to
   // All heads beside it have one.
   expect(shown(attentionScene({ state: two }))).toContain("measure");
   expect(shown(attentionScene({ state: two }))).not.toContain("together");
+});
+
+test("over a trace by itself there is nothing that would change no pixel of it", () => {
+  const groupings = [{ name: "own", groups: [{ name: "a", queries: [[0, 2]], keys: [[0, 2]] }] }];
+  const sceneOf = (state: object) => {
+    const scene = attentionScene({ state: { grouping: "own", ...state } });
+    return { ...scene, stream: { ...scene.stream, groupings } } as unknown as Scene;
+  };
+  const names = ["aside", "groups", "grouping"];
+  expect(shown(sceneOf({ view: "head", form: "lines" }))).toEqual(expect.arrayContaining(names));
+  const trace = shown(sceneOf({ view: "head", form: "trace" }));
+  for (const name of [...names, "links", "measure"]) expect(trace).not.toContain(name);
+  // The scores beside it are without what is set aside.
+  expect(shown(sceneOf({ view: "all", form: "trace" }))).toContain("aside");
+});
+
+test("heads are pinned side by side only where there is a place for them", () => {
+  for (const [view, there] of [
+    ["all", true],
+    ["compare", true],
+    ["head", false],
+    ["model", false],
+    ["neuron", false],
+  ] as const) {
+    const scene = attentionScene({ state: { view } });
+    expect(shown(scene).includes("compare")).toBe(there);
+    let changed: object = {};
+    const targets = { scene, change: (change: object) => (changed = change) };
+    const event = { key: "c", target: { tagName: "DIV" }, preventDefault: () => {} };
+    const state = createState(scene.meta, scene.state);
+    pressed(event as unknown as KeyboardEvent, state, targets as unknown as KeyTargets);
+    expect(changed).toEqual(there ? { compare: [[0, 0]] } : {});
+  }
 });
 
 test("a trace is offered where one can be found or is known, and else says why not", () => {

@@ -5,8 +5,15 @@ import { formatSigned } from "../../../../src/marks/format.js";
 import { INVISIBLE } from "../../../../src/marks/links.js";
 import { heatPixels } from "../../../../src/marks/matrix/image-heat.js";
 import type { Scene } from "../../../../src/scene/scene.js";
-import { reading } from "../../../../src/shell/reading/reading-text.js";
+import {
+  BREVITIES,
+  type Brevity,
+  reading,
+  say,
+  subjectOf,
+} from "../../../../src/shell/reading/reading-text.js";
 import { themes } from "../../../../src/styles/theme.js";
+import { textWidth } from "../../../../src/surface/text.js";
 import { headView } from "../../../../src/views/head/view.js";
 import { readScore } from "../../../../src/views/model/head-scores.js";
 import { modelView } from "../../../../src/views/model/view.js";
@@ -98,21 +105,65 @@ test("the reading line says what a link adds to the metric", () => {
   for (const measure of ["gradient", "relevance"] as const) {
     const scene = gradients(measure, { query: 3, key: 2 });
     const value = scene.heads(0, 1).gradient.row(3)[2] as number;
-    const said = measure === "gradient" ? formatSigned(value) : value < 0 ? "0" : value.toFixed(3);
+    expect(value).toBeLessThan(0);
     const { link, number } = reading(scene, null);
     expect(link).toBe("“because” looks at “Katze”");
-    expect(number).toBe(`, its link adds ${said} to ${METRIC}.`);
+    const taken = `takes ${Math.abs(value).toFixed(3)} from`;
+    expect(number).toBe(
+      `, its link ${measure === "gradient" ? taken : "adds nothing to"} ${METRIC}.`,
+    );
   }
   const several = gradients("gradient", { query: 3, key: 2, heads: [1, 2] });
   const [first, second] = [1, 2].map((head) =>
-    formatSigned(several.heads(0, head).gradient.row(3)[2] as number),
+    Math.abs(several.heads(0, head).gradient.row(3)[2] as number).toFixed(3),
   );
   expect(reading(several, null).number).toBe(
-    `, their links add head 1 ${first}, head 2 ${second} to ${METRIC}.`,
+    `, their links take head 1 ${first}, head 2 ${second} from ${METRIC}.`,
   );
-  const alone = reading(gradients("gradient", { query: 3 }), null);
-  expect(alone.link).toContain("“because” adds most by its link to “");
-  expect(alone.number).toMatch(/^, [+−]\d\.\d{3} to log p\(“purred”\)\.$/);
+});
+
+test("what is less than nothing is taken from the metric, and is not said to be added", () => {
+  const of = (numbers: readonly number[], state: Given["state"] = {}, brevity?: Brevity) => {
+    const scene = gradients("gradient", { query: 3, ...state });
+    const weights: typeof scene.blocks.weights = (layer, head) => ({
+      ...scene.blocks.weights(layer, head),
+      row: () => Float32Array.from(scene.keys, (_, key) => numbers[key] ?? 0),
+    });
+    const given = { ...scene, blocks: { ...scene.blocks, weights } };
+    const { link, number } = say(subjectOf(given), null, brevity);
+    return link + number;
+  };
+  const to = `to ${METRIC}.`;
+  const key = gradients("gradient").keys[1]?.label;
+  expect(of([0, 0.25])).toBe(`“because” adds most by its link to “${key}”, +0.250 ${to}`);
+  expect(of([0, -0.25])).toBe(
+    `“because” takes most by its link to “${key}”, 0.250 from ${METRIC}.`,
+  );
+  expect(of([])).toBe(`“because” adds nothing by any link ${to}`);
+  expect(of([0, -0.25], { key: 1 })).toContain(`its link takes 0.250 from ${METRIC}.`);
+  expect(of([0, -0.25], { key: 0 })).toContain(`its link adds nothing ${to}`);
+  // Said briefly, the sign is all that is left of it.
+  expect(of([0, -0.25], { key: 1 }, BREVITIES[4])).toMatch(/, −0\.250\.$/);
+});
+
+test("the scale of links is whole however long the name of the metric is", () => {
+  const long = gradients("gradient");
+  const stream = { ...long.stream, metric: "log p(“antidisestablishmentarianism”)" };
+  const width = 240;
+  const surface = new RecordingSurface(width, 400);
+  const given = { ...long, stream };
+  headView.draw(surface, given, { ...FRAME, width, height: 400 });
+  const samples = surface.calls.filter(
+    ({ kind, group, text, numbers }) =>
+      kind === "text" &&
+      group === "legend" &&
+      /^[0-9.]+$/.test(text ?? "") &&
+      (numbers[0] ?? 0) > 0,
+  );
+  expect(samples).toHaveLength(3);
+  for (const { text = "", numbers } of samples)
+    expect((numbers[0] ?? 0) + textWidth(text, 11)).toBeLessThanOrEqual(width);
+  expect(surface.texts.some((text) => text.includes("of log p(“anti"))).toBe(true);
 });
 
 test("heads are not scored by numbers of both signs", () => {

@@ -42,14 +42,14 @@ const noteOf = (gradient: AgreementOfMeasure, state: Partial<State> = {}) =>
 
 test("the rank correlation is said, of how many heads, and which head matters most", () => {
   expect(noteOf(FOUND)).toBe(
-    "agrees with exact effects: 0.59 over 16 heads; the head that matters most is 2.3, not 3.3",
+    "how far the measure agrees with exact effects: rank correlation 0.59 over 16 heads; the head that matters most is 2.3, by the measure 3.3",
   );
   const same = { ...FOUND, correlation: -0.2, heads: 7, first: true, largest: "2.3" };
   expect(noteOf(same)).toBe(
-    "agrees with exact effects: −0.20 over 7 of 16 heads; the head that matters most is the same, 2.3",
+    "how far the measure agrees with exact effects: rank correlation −0.20 over 7 of 16 heads; the head that matters most is 2.3 by both",
   );
   expect(noteOf({ ...FOUND, correlation: null })).toBe(
-    "cannot be compared with exact effects: the same number for each of 16 heads",
+    "the measure cannot be compared with exact effects: the same number for each of 16 heads",
   );
 });
 

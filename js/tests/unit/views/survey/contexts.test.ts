@@ -129,6 +129,29 @@ test("the query is underlined, the key shaded by its weight, and markup is text"
   expect(keyX > left && keyX < left + width && keyY > top && keyY < top + height).toBe(true);
 });
 
+test("a line says what is underlined and what is boxed, where there are contexts", () => {
+  const legend = "underlined: query · box: key, shaded by the weight of the link";
+  expect(drawn(surveyScene().scene).texts).toContain(legend);
+  expect(drawn(surveyScene({ containing: "zebra" }).scene).texts).not.toContain(legend);
+});
+
+test("the box of a key lies beside the words around it", () => {
+  const tokens = [
+    ["un", QUERY],
+    ["believ", KEY | JOINED],
+    ["able", JOINED],
+    ["dog", 0],
+  ];
+  const { scene } = surveyScene({}, {}, [{ ...ROWS[1], tokens }]);
+  const { calls } = drawn(scene);
+  const of = (text: string) => calls.find((call) => call.text === text)?.numbers[0] ?? 0;
+  const box = calls.find(({ kind, style }) => kind === "rect" && style?.fill);
+  const [left = 0, , width = 0] = box?.numbers ?? [];
+  expect(left).toBeGreaterThanOrEqual(of("un") + textWidth("un", 11));
+  expect(left + width).toBeLessThanOrEqual(of("able"));
+  expect(left).toBeLessThan(of("believ"));
+});
+
 test("a click opens the input at the link, and not what is closed", () => {
   const { scene } = surveyScene();
   const stops = examplesView.stops(scene, frame);

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Trace, TracedLink, TraceOfView } from "../../../../src/protocol/generated.js";
 import { type Scene, tracedHere, withTrace } from "../../../../src/scene/scene.js";
 import { whyNoTrace } from "../../../../src/scene/traced.js";
+import { reading, readingText } from "../../../../src/shell/reading/reading-text.js";
 import { traceForm } from "../../../../src/views/trace/form.js";
 import { attentionScene, type Given, WORDS } from "../../../support/attention-scene.js";
 import { RecordingSurface } from "../../../support/recording-surface.js";
@@ -51,6 +52,22 @@ const middleOf = (scene: Scene, name: string) => {
   };
   return [rect.x + rect.width / 2, rect.y + rect.height / 2] as const;
 };
+
+test("over a trace by itself the reading line is about the trace, or about a link of it", () => {
+  const of = (state: Given["state"], more: Partial<Scene> = {}) => {
+    const scene = sceneOf({ state: { view: "head", ...state } });
+    return readingText(reading({ ...scene, ...more }, null));
+  };
+  const all = "log p(“purred”) = −0.74 depends most on 1.2, “it” → “cat”: −5.0 without it.";
+  expect(of({})).toBe(all);
+  // A head, or a link, that is not in the trace is none of what is on show.
+  expect(of({ layer: 0, heads: [1], query: 5, key: 1 })).toBe(all);
+  expect(of({ layer: 1, heads: [2], query: 8, key: 2 })).toContain("“it” looks at “cat”");
+  expect(of({}, { hover: { source: "head", query: 5, key: 4 } })).toContain("looks at");
+  // Beside other views it stays with what they show.
+  expect(of({ view: "all" })).not.toContain("depends most on");
+  expect(of({ form: "lines" })).not.toContain("depends most on");
+});
 
 describe("what is pointed at and selected", () => {
   test("a link is found by its label and by its path, and selects all four of its places", () => {

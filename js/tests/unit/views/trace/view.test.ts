@@ -4,7 +4,12 @@ import type { Trace, TracedLink } from "../../../../src/protocol/generated.js";
 import { themes } from "../../../../src/styles/theme.js";
 import { columnsOf } from "../../../../src/views/trace/columns.js";
 import { formatChange, labelOf, layoutTrace } from "../../../../src/views/trace/layout.js";
-import { drawTraceView, traceNotes, traceWords } from "../../../../src/views/trace/view.js";
+import {
+  drawnTrace,
+  drawTraceView,
+  traceNotes,
+  traceWords,
+} from "../../../../src/views/trace/view.js";
 import { random } from "../../../support/attention-scene.js";
 import { RecordingSurface } from "../../../support/recording-surface.js";
 import { parseXml } from "../../../support/xml.js";
@@ -145,6 +150,10 @@ describe("words", () => {
     const notes = traceNotes(SHORT, layout).join(" ");
     expect(notes).toContain("Dashed");
     expect(notes).toContain("All 4 cut at once: −5.6; without any link of decoder: −5.3 (106 %).");
+    const opposed = traceOf(9, SHORT.links, { together: { traced: 1, every: -4.4 } });
+    expect(traceNotes(opposed, layout).join(" ")).toContain(
+      "All 4 cut at once: +1.0; without any link of decoder: −4.4.",
+    );
     const cut = traceOf(9, [CAT]);
     const fewer = traceNotes(cut, layoutTrace(cut, 800, themes.light)).join(" ");
     expect(fewer).not.toContain("Dashed");
@@ -158,6 +167,20 @@ describe("words", () => {
 });
 
 describe("drawing", () => {
+  test("of many links the 30 largest are drawn, and that is said", () => {
+    const trace = many(200, 161);
+    const drawn = drawnTrace(trace);
+    const size = ({ change, estimate }: TracedLink) => Math.abs(change ?? estimate);
+    const least = Math.min(...drawn.links.map(size));
+    const rest = trace.links.filter((one) => !drawn.links.includes(one));
+    expect(drawn.links).toHaveLength(30);
+    expect(Math.max(...rest.map(size))).toBeLessThanOrEqual(least);
+    const { svg, said } = composeTrace(trace, 860, {});
+    expect(svg).toContain("Drawn: the 30 largest of 161 links.");
+    expect(said).toContain("161 links are traced.");
+    expect(drawnTrace(SHORT)).toBe(SHORT);
+  });
+
   test.each([
     ["short", SHORT, 860],
     ["short and narrow", SHORT, 200],
