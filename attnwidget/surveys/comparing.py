@@ -170,7 +170,7 @@ class SurveyComparison:
         }
         layers = self.streams[one][0].layers
         title = f"{name}: {self.names[1]} less {self.names[0]}"
-        return DifferenceMap(well_formed(title), layers, cells)
+        return DifferenceMap(well_formed(title), layers, cells, well_formed(self.names[1]))
 
     def __repr__(self) -> str:
         lines = self._lines()

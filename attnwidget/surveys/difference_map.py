@@ -22,6 +22,7 @@ _TOP = 52
 _BOTTOM = 82
 # Of the title, whose font it is measured in.
 _LETTER = 7.4
+_SMALL_LETTER = 6.3
 # Of a file, which is seen on white, mostly: the contrast there is above 4.5, and on a dark ground above 4.
 _TEXT = "#69737e"
 _LOWER, _HIGHER = "#2f7fc1", "#d9731f"
@@ -41,11 +42,13 @@ class DifferenceMap:
         title: What is subtracted from what.
         layers: Number of each layer and how many heads it has.
         cells: Difference and standard error, if there is one, by layer and head.
+        second: What is lower or higher.
     """
 
     title: str
     layers: tuple[tuple[int, int], ...]
     cells: Mapping[tuple[int, int], tuple[float, float | None]]
+    second: str = "the second"
 
     @property
     def svg(self) -> str:
@@ -56,7 +59,12 @@ class DifferenceMap:
         """Draw it with text and outlines of a colour."""
         most = max((abs(value) for value, _ in self.cells.values()), default=0.0)
         columns = max(count for _, count in self.layers)
-        width = max(_LEFT + columns * _CELL + 12, _LETTER * len(self.title) + 24, 260)
+        width = max(
+            _LEFT + columns * _CELL + 12,
+            _LETTER * len(self.title) + 24,
+            self._right_of_lower() + 70,
+            260,
+        )
         height = _TOP + len(self.layers) * _CELL + _BOTTOM
         parts = [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="{height}" role="img" ',
@@ -104,13 +112,20 @@ class DifferenceMap:
     def __repr__(self) -> str:
         return f"DifferenceMap({self.title}, {len(self.cells)} heads)"
 
+    def _lower(self) -> str:
+        return f"lower in {self.second}"
+
+    def _right_of_lower(self) -> int:
+        return round(28 + _SMALL_LETTER * len(self._lower()) + 14)
+
     def _key(self, y: int, ink: str) -> str:
         """Say what colours and outlines mean."""
+        higher = self._right_of_lower()
         parts = [
             _swatch(12, y - 9, f'fill="{_LOWER}"'),
-            _text(28, y, "the second is lower", "start"),
-            _swatch(144, y - 9, f'fill="{_HIGHER}"'),
-            _text(160, y, "higher", "start"),
+            _text(28, y, escape(self._lower()), "start"),
+            _swatch(higher, y - 9, f'fill="{_HIGHER}"'),
+            _text(higher + 16, y, "higher", "start"),
         ]
         if any(error is not None for _, error in self.cells.values()):
             outline = f'fill="none" stroke="{ink}" stroke-width="{_OUTLINE}"'

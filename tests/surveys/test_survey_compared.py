@@ -144,7 +144,7 @@ def test_the_map_has_every_head_and_outlines_what_is_beyond_two_errors(
     assert "previous: lists less stories" in drawn.svg
     # On a page it is in the page's colour of text, which is legible on its ground.
     assert drawn.svg.replace("#69737e", "currentColor") in drawn._repr_html_()
-    for said in ("the second is lower", "higher", "more than 2 standard errors"):
+    for said in ("lower in lists", "higher", "more than 2 standard errors"):
         assert f">{said}</text>" in drawn.svg
     path = drawn.save(tmp_path / "map.svg")
     assert path.read_text() == drawn.svg
