@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -27,7 +27,9 @@ def graded(pocket: tuple[Any, Any]) -> Any:
 @pytest.mark.parametrize(
     ("measure", "said"), [("gradient", "weight × gradient"), ("relevance", "relevance")]
 )
-def test_it_is_the_largest_of_the_measure(graded: Any, measure: str, said: str) -> None:
+def test_it_is_the_largest_of_the_measure(
+    graded: Any, measure: Literal["gradient", "relevance"], said: str
+) -> None:
     sizes = {layer.layer: np.abs(np.asarray(layer.measure(measure))) for layer in graded["decoder"]}
     layer = max(sizes, key=lambda number: sizes[number].max())
     head, query, key = np.unravel_index(sizes[layer].argmax(), sizes[layer].shape)
