@@ -15,6 +15,7 @@ from attnwidget.compute.indexing import Axis
 from attnwidget.compute.overview import overview_rows, sharp_links
 from attnwidget.compute.resumable import finish
 from attnwidget.record.positions import word_numbers
+from attnwidget.serve.largest_link import largest_link
 from attnwidget.serve.streams import num_weights
 
 if TYPE_CHECKING:
@@ -58,6 +59,9 @@ _TELLING = (
     "induction", "duplicate", "previous", "next", "self", "same_word", "sentence", "punctuation", "delimiter",
     "local", "first", "special", "sink",
 )  # fmt: skip
+
+# Why a link is chosen under a measure of gradients.
+_LARGEST = {"gradient": "largest weight × gradient", "relevance": "largest relevance"}
 
 _Link = tuple["Layer", int, int, int]
 Chosen = dict[str, Any]
@@ -113,12 +117,14 @@ def choose(
     name: str | None = None,
     *,
     words: bool = False,
+    measure: str | None = None,
 ) -> Chosen:
     """Choose the head, the query and the key that say most.
 
     Among all links, those to the first key, to special tokens, to the query itself and to its neighbours set aside, it is
     the one with the largest weight; where none has more than ``SHARP``, the head with the clearest label; else the head of
-    the last layer that spreads its weight most. Streams of text come before those of pictures and sounds alone. Weights
+    the last layer that spreads its weight most. Under a measure of gradients it is the link where that is largest in size,
+    wherever it is: the sharpest link may add nothing to the metric. Streams of text come before those of pictures and sounds alone. Weights
     are read once, for the thumbnails; where these come later, some queries are read for it.
 
     Args:
@@ -127,11 +133,16 @@ def choose(
         numbers: Its head scores, for what other heads do.
         name: The stream to choose from; all of them when left out.
         words: Whether words are shown: a link between the pieces of one word, or of neighbours, is none to be shown then.
+        measure: What is shown of the links; weights, or what lengths make of them, when left out.
     """
     asked = [record[name]] if name is not None else list(record.streams.values())
     streams = [stream for stream in asked if stream.has_text] or asked
     read = {stream.name: _read(stream, thumbnails, streams) for stream in streams}
     known = _Known(streams, read, numbers)
+    if measure in _LARGEST:
+        largest = largest_link(streams, measure, READ_FIRST)
+        if largest is not None:
+            return known.chosen(*largest, f"the link with the {_LARGEST[measure]}")
     found = known.sharpest(thumbnails, words=words)
     if found is not None:
         stream, link = found

@@ -7,7 +7,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.compute.checks import integer
-from attnwidget.protocol.constants import EFFECT, RANKING
+from attnwidget.protocol.constants import EFFECT, GRADIENT_MEASURES, RANKING
 from attnwidget.serve.opening import selected_of
 from attnwidget.serve.selection import resolve_selection
 from attnwidget.serve.selection_parts import STATE
@@ -72,10 +72,10 @@ def view_call(
 def _given_options(told: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
     """Return the parts of a selection that are not what a view opens with."""
     opened = told.get("opened", {})
-    # Of words another link is chosen, of a rollout none.
+    # Of words and by gradients another link is chosen, of a rollout none.
     stays = (
         bool(opened)
-        and state["measure"] != "rollout"
+        and state["measure"] not in {"rollout", *GRADIENT_MEASURES}
         and all(state[name] == opened[name] for name in (*PLACE, "positions"))
     )
     base = opened if stays else {**opened, **told["placed"]}

@@ -10,6 +10,7 @@ import numpy as np
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.compute.checks import is_word
 from attnwidget.compute.resumable import finish
+from attnwidget.protocol.constants import GRADIENT_MEASURES
 from attnwidget.record.prompts import num_steps
 from attnwidget.serve.blocks import BlockCaches, requests_for_head, work
 from attnwidget.serve.groups import RecordGroups
@@ -185,7 +186,7 @@ class RecordSource(Source):
         self._heads = RecordNumbers(record, self._groups)
         self._thumbnails = Thumbnails(record)
         self._caches = BlockCaches()
-        self._chosen: dict[tuple[str | None, bool], Chosen] = {}
+        self._chosen: dict[tuple[str | None, bool, str | None], Chosen] = {}
 
     @property
     def streams(self) -> Mapping[str, ShownStream]:
@@ -245,11 +246,13 @@ class RecordSource(Source):
         if name is not None and not is_word(name, self.record.streams):
             return None
         words = is_word(given.get("positions"), ("words",))
-        if (name, words) not in self._chosen:
-            self._chosen[name, words] = choose(
-                self.record, self._thumbnails, self._heads, name, words=words
+        measures = [one for one in GRADIENT_MEASURES if is_word(given.get("measure"), (one,))]
+        measure = measures[0] if measures else None
+        if (name, words, measure) not in self._chosen:
+            self._chosen[name, words, measure] = choose(
+                self.record, self._thumbnails, self._heads, name, words=words, measure=measure
             )
-        return self._chosen[name, words]
+        return self._chosen[name, words, measure]
 
     def scores(
         self, ref: tuple[str, int, int], queries: Sequence[int], keys: Sequence[int]

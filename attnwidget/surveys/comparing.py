@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from attnwidget.analysis.score_definitions import SCORES, chosen
-from attnwidget.analysis.tables import table
+from attnwidget.analysis.tables import Records, table
 from attnwidget.compute.checks import (
     check_choice,
     check_count,
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["SurveyComparison", "compare_surveys"]
 
 _NAMES = tuple(SCORES)
+# Changes that a notebook shows of it.
+_SHOWN = 5
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
@@ -167,9 +170,48 @@ class SurveyComparison:
         }
         layers = self.streams[one][0].layers
         title = f"{name}: {self.names[1]} less {self.names[0]}"
-        return DifferenceMap(well_formed(title), layers, cells)
+        return DifferenceMap(well_formed(title), layers, cells, well_formed(self.names[1]))
 
     def __repr__(self) -> str:
+        lines = self._lines()
+        return f"{self._said()}\n{Records(lines)!r}" if lines else self._said()
+
+    def _repr_html_(self) -> str:
+        lines = self._lines()
+        head = "".join(f"<th>{escape(name)}</th>" for name in (lines[0] if lines else ()))
+        body = "".join(
+            f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in line.values())}</tr>"
+            for line in lines
+        )
+        drawn = (
+            f"<p>The {len(lines)} largest changes, by their size in standard errors; <code>changed()</code> and "
+            "<code>map(score)</code> say more.</p>"
+            f'<div style="overflow-x:auto"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        )
+        return f"<div><p>{escape(self._said())}</p>{drawn if lines else ''}</div>"
+
+    def _lines(self) -> list[dict[str, Any]]:
+        """Return the largest changes, as they are shown."""
+        rows = sorted(self._rows(None, False, None, None, None), key=_change, reverse=True)  # noqa: FBT003
+        first, second = (well_formed(f"mean of {name}") for name in self.names)
+        if first == second:
+            first, second = "first mean", "second mean"
+        return [
+            {
+                **({"stream": well_formed(row["stream"])} if len(self.streams) > 1 else {}),
+                "head": f"{row['layer']}.{row['head']}",
+                "score": row["score"],
+                first: f"{row['first']:.3f}",
+                second: f"{row['second']:.3f}",
+                "difference": _signed(row["difference"]),
+                "error": "" if row["error"] is None else f"{row['error']:.3f}",
+                "z": "" if row["z"] is None else _signed(row["z"], 1),
+            }
+            for row in rows[:_SHOWN]
+        ]
+
+    def _said(self) -> str:
+        """Say in one line what is compared."""
         parts = "; ".join(
             f"{name}: {sum(count for _, count in first.layers)} heads"
             for name, (first, _) in self.streams.items()
@@ -235,6 +277,10 @@ def _compared(
         with np.errstate(divide="ignore", invalid="ignore"):
             squared += np.where(count > 1, one.squares[field] / ((count - 1) * count), np.nan)
     return (first.means[field], second.means[field]), np.sqrt(squared), (counts[0], counts[1])
+
+
+def _signed(value: float, digits: int = 3) -> str:
+    return f"{value:+.{digits}f}".replace("-", "−")
 
 
 def _change(row: Mapping[str, Any]) -> tuple[bool, float, float]:

@@ -6,7 +6,6 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import anywidget
 import traitlets
 from anywidget.experimental import command
 
@@ -27,6 +26,7 @@ from attnwidget.widget.carried_selection import (
     to_common_axes,
 )
 from attnwidget.widget.commands import answered
+from attnwidget.widget.pinned_query import PinnedQuery
 from attnwidget.widget.recipe import WITHOUT_MODEL, Recipe, check_inputs
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class Unedited:
     chosen: dict[str, Any] | None
 
 
-class EditedText(anywidget.AnyWidget):
+class EditedText(PinnedQuery):
     """A widget whose text can be another one: the model runs again, and the selection stays where it fits.
 
     Attributes:
@@ -349,7 +349,8 @@ class EditedText(anywidget.AnyWidget):
             with self.hold_sync(), self.hold_trait_notifications():
                 self.media, self.overview, self.meta = source.media, overview, meta
                 for name, value in selection.items():
-                    setattr(self, name, value)
+                    # What is carried over nobody pins anew.
+                    self.set_trait(name, value)
                 self.set_trait("chosen", chosen)
                 self.offer()
 

@@ -106,8 +106,8 @@ class Intervened(EditedText):
     """
 
     metric = MeasuredIn().tag(sync=True)
-    """What `effect` and `find_effects` measure, at the pinned query of a causal stream, else at the last position: the
-    log-probability of a token or label, or the difference of the logits of two.
+    """What `effect` and `find_effects` measure, at the query of a causal stream that you or the reader pinned, else at the
+    last position: the log-probability of a token or label, or the difference of the logits of two.
 
     - Type: ``str | list[str] | None``
     - Default: ``None``, the log-probability of what the model would choose without an edit
@@ -215,7 +215,10 @@ class Intervened(EditedText):
         )
 
     @traitlets.observe("query", "stream")
-    def _measure_at_pin(self, _change: traitlets.Bunch) -> None:
+    def _another_query(self, _change: traitlets.Bunch) -> None:
+        self._query_was_pinned()
+
+    def _query_was_pinned(self) -> None:
         """Read the numbers at another position, where the pinned query is another."""
         found = self._found
         if found is None or self._left is not None or found.position == self._position():
@@ -296,18 +299,6 @@ class Intervened(EditedText):
         if self._recipe is None:
             raise ValueError(self._why_not())
         return self._recipe, RunCall(*self._recipe.run())
-
-    def _position(self) -> int:
-        """Return the position whose choice is measured: the pinned query where the stream is causal, else the last."""
-        shown = self.source if self._unedited is None else self._unedited.source
-        stream = shown.streams.get(self.stream)
-        query = self.query[0] if isinstance(self.query, list) else self.query
-        if query is None or not isinstance(shown, RecordSource) or stream is None:
-            return -1
-        bands = [layer.band for layer in shown.record[self.stream]]
-        if not all(band is not None and band.causal for band in bands):
-            return -1
-        return int(query + (shown.record[self.stream].first_query or 0))
 
     def _run_under(self, edits: Edits) -> tuple[KeptRuns | None, _Found | None]:
         """Run the model under an edit; nothing is shown yet."""

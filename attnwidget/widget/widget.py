@@ -145,6 +145,7 @@ class AttentionWidget(
         first_message: dict[str, Any] = {**front_end(), "meta": meta, "overview": overview}
         first_message |= {"media": self.source.media, "_editing": self.editing()}
         super().__init__(**first_message, **selection)
+        self._query_is_pinned = "query" not in selected_of(self._opening)
         # anywidget's own callback keeps the widget, which keeps the callback; `Answering` takes its place.
         self._msg_callbacks.callbacks = []
         self._notebook = NotebookDisplay(self, always_frozen=frozen, still=still)
@@ -224,7 +225,11 @@ class AttentionWidget(
             >>> aw.view(model, "The cat sat on the mat", tokenizer, layer=3, heads=[1]).code()
             'aw.view(model, "The cat sat on the mat", tokenizer=tokenizer, layer=3, heads=[1])'
         """
-        return view_call(self.meta["python"], self._state(), self.traced)
+        told = self.meta["python"]
+        if self._query_is_pinned and (self._in_force or self.effects):
+            # What is measured is so at the pinned query: a view that opens there by itself would measure elsewhere.
+            told = {"call": told["call"], "placed": {**told.get("opened", {}), **told["placed"]}}
+        return view_call(told, self._state(), self.traced)
 
     @property
     def attention(self) -> Attention:

@@ -88,9 +88,35 @@ def test_heads_are_ranked_by_their_difference_in_errors(compared: SurveyComparis
             for rank, row in enumerate((one for one in rows if one["score"] == "previous"), start=1)
         ][:3]
     )
-    assert repr(compared) == (
+
+
+def test_a_notebook_shows_the_largest_changes(compared: SurveyComparison, both: Any) -> None:
+    first, names, *lines = repr(compared).splitlines()
+    assert first == (
         "SurveyComparison(GPT2LMHeadModel, decoder: 16 heads, stories: 4 inputs, lists: 3 inputs)"
     )
+    assert names.split() == [
+        "head",
+        "score",
+        "mean",
+        "of",
+        "stories",
+        "mean",
+        "of",
+        "lists",
+        "difference",
+        "error",
+        "z",
+    ]
+    page = compared._repr_html_()
+    assert '<div style="overflow-x:auto"><table>' in page
+    for line, row in zip(lines, compared.changed(5), strict=True):
+        place, score, *_, difference, _, z = line.split()
+        assert (place, score) == (f"{row['layer']}.{row['head']}", row["score"])
+        assert difference == f"{row['difference']:+.3f}".replace("-", "−")
+        assert z == f"{row['z']:+.1f}".replace("-", "−")
+        assert f"<td>{place}</td><td>{score}</td>" in page
+    assert "mean of &lt;b&gt;" in aw.compare(*both, names=("<b>", "c"))._repr_html_()
 
 
 def test_a_survey_differs_from_itself_in_nothing(both: Any) -> None:
@@ -116,7 +142,10 @@ def test_the_map_has_every_head_and_outlines_what_is_beyond_two_errors(
         assert (colour == "#d9731f") == (row["difference"] > 0)
         assert (line == "1.6") == (abs(row["difference"]) > 2 * row["error"])
     assert "previous: lists less stories" in drawn.svg
-    assert drawn.svg in drawn._repr_html_()
+    # On a page it is in the page's colour of text, which is legible on its ground.
+    assert drawn.svg.replace("#69737e", "currentColor") in drawn._repr_html_()
+    for said in ("lower in lists", "higher", "more than 2 standard errors"):
+        assert f">{said}</text>" in drawn.svg
     path = drawn.save(tmp_path / "map.svg")
     assert path.read_text() == drawn.svg
     with pytest.raises(ValueError, match=r"written as SVG: save\('map.svg'\), got 'map.png'"):

@@ -137,6 +137,10 @@ def test_the_pronoun_head_finds_pronouns_antecedents(whole: Survey) -> None:
     assert line.split()[3] == "3.3"
     page = whole.links._repr_html_()
     assert "<td>pronoun</td><td>forward</td>" in page
+    # What the last column is, an offset with the sign of numbers, and a table that a narrow page can scroll.
+    assert "<th>next heads, precision</th>" in page
+    assert "<td>−1</td>" in page
+    assert '<div style="overflow-x:auto"><table>' in page
     assert whole.links.to_dataframe() == list(whole.links)
     # The article before its noun is at a fixed offset: no head is better than that.
     article = whole.links.best("article")

@@ -26,6 +26,10 @@ BEST = 3
 """Heads that are named for each label and direction."""
 
 
+# Those of `BEST` after the first.
+_NEXT = "next heads, precision"
+
+
 def link_rows(stream: str, found: LinkCounts) -> Iterator[dict[str, Any]]:
     """Make the rows of `Survey.link_scores`: every head of every label and direction that has links which it may see."""
     heads = [(layer, head) for layer, count in found.layers for head in range(count)]
@@ -175,7 +179,7 @@ class LinkScores:
             place = row["stream"], row["label"], row["direction"]
             named = f"{row['layer']}.{row['head']} {row['precision']:.2f}"
             if row["rank"] > 1:
-                lines[place]["next"] += ", " * bool(lines[place]["next"]) + named
+                lines[place][_NEXT] += ", " * bool(lines[place][_NEXT]) + named
                 continue
             lines[place] = {
                 "label": row["label"],
@@ -186,8 +190,8 @@ class LinkScores:
                 "recall": row["recall"],
                 "weight": row["weight"],
                 "baseline": row["baseline"],
-                "offset": "" if row["offset"] is None else f"{row['offset']:+d}",
-                "next": "",
+                "offset": "" if row["offset"] is None else _signed(row["offset"]),
+                _NEXT: "",
             }
         return list(lines.values())
 
@@ -208,12 +212,16 @@ class LinkScores:
         return (
             f"<div><p>Gold links between {self.unit} ({said}): the heads whose strongest key is the gold one most often, "
             "special tokens and the query itself left out; the baseline is the best fixed offset.</p>"
-            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+            f'<div style="overflow-x:auto"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div></div>'
         )
 
 
 def _order(row: Mapping[str, Any]) -> tuple[float, ...]:
     return (-row["precision"], -row["recall"], -row["weight"], row["layer"], row["head"])
+
+
+def _signed(offset: int) -> str:
+    return f"{offset:+d}".replace("-", "−")
 
 
 def _cell(value: object) -> str:

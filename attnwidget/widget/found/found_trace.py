@@ -80,7 +80,8 @@ class FoundTrace(InSlices):
 
         Args:
             metric: What is measured from now on: sets the trait `metric`. As it is when left out.
-            position: As for `attnwidget.trace`; when left out the pinned query of a causal stream, else the last.
+            position: As for `attnwidget.trace`; when left out the query of a causal stream that you or the reader pinned, else
+                the last.
             threshold: Least size of a link, as a share of the largest, above 0 and at most 1.
             budget: How many links are cut at most; the others keep their estimates.
             wait: Whether to return when all are cut.
@@ -188,7 +189,9 @@ class FoundTrace(InSlices):
 
     def _asked(self, threshold: float, budget: int, position: int) -> dict[str, Any]:
         """Return what was asked for, and the call that asks for it."""
-        given = {"position": (position, -1), "threshold": (threshold, THRESHOLD), "budget": (budget, BUDGET)}  # fmt: skip
+        # The call may follow one that names the query on show, which then is a pinned one.
+        usual = -1 if self.query is None else None
+        given = {"position": (position, usual), "threshold": (threshold, THRESHOLD), "budget": (budget, BUDGET)}  # fmt: skip
         named = [
             f"{name}={literal(value)}" for name, (value, usual) in given.items() if value != usual
         ]

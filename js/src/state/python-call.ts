@@ -1,6 +1,6 @@
 // The call that opens a view at a selection, as Python text: what `attnwidget/serve/python_call.py` writes in the kernel.
 
-import { EFFECT, RANKING, STATE_NAMES } from "../protocol/constants.js";
+import { EFFECT, GRADIENT_MEASURES, RANKING, STATE_NAMES } from "../protocol/constants.js";
 import type { PythonCall, TraceOfView, State as Traits } from "../protocol/generated.js";
 import { same } from "./signals.js";
 
@@ -40,10 +40,10 @@ export function pythonCall(
   state: Traits,
   traced: Pick<TraceOfView, "call"> | null = null,
 ): string {
-  // Of words another link is chosen, of a rollout none.
+  // Of words and by gradients another link is chosen, of a rollout none.
   const stays =
     opened !== undefined &&
-    state.measure !== "rollout" &&
+    !["rollout", ...GRADIENT_MEASURES].includes(state.measure) &&
     [...PLACE, "positions" as const].every((name) => same(state[name], opened[name]));
   const base: Partial<Traits> = stays ? opened : { ...opened, ...placed };
   const { ranking } = state;

@@ -23,3 +23,12 @@ test("a trace is found by a call of its own, where it is drawn", () => {
   expect(form("trace")).toMatch(/, form="trace"\) {2}# then view\.find_trace\("purred"\)$/);
   expect(form("matrix")).not.toContain("find_trace");
 });
+
+test("by gradients a view opens on another link: the one on show is named", () => {
+  const [{ python, state }] = cases as [Case];
+  const { opened } = python;
+  expect(opened).toBeDefined();
+  const there = { ...state, ...opened } as State;
+  expect(pythonCall(python, there)).not.toContain("layer=");
+  expect(pythonCall(python, { ...there, measure: "gradient" })).toContain("layer=");
+});
