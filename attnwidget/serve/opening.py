@@ -10,12 +10,12 @@ import numpy as np
 import torch
 
 from attnwidget.analysis.head_scores import labels
+from attnwidget.analysis.largest_link import largest_link
 from attnwidget.analysis.score_definitions import SCORES
 from attnwidget.compute.indexing import Axis
 from attnwidget.compute.overview import overview_rows, sharp_links
 from attnwidget.compute.resumable import finish
 from attnwidget.record.positions import word_numbers
-from attnwidget.serve.largest_link import largest_link
 from attnwidget.serve.streams import num_weights
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from attnwidget.widget.carried_selection import (
     to_common_axes,
 )
 from attnwidget.widget.commands import answered
-from attnwidget.widget.pinned_query import PinnedQuery
+from attnwidget.widget.found.pinned_query import PinnedQuery
 from attnwidget.widget.recipe import WITHOUT_MODEL, Recipe, check_inputs
 
 if TYPE_CHECKING:
