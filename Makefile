@@ -23,7 +23,7 @@ BIN := $(abspath $(VENV)/bin)
 PYTEST := $(BIN)/python -m pytest
 # A process for each core, each with one thread; the files of tests keep their order. Pages want both cores for themselves.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
-KERNEL_SIDE := OMP_NUM_THREADS=1 $(PYTEST) $(PARALLEL) --ignore=tests/browser
+KERNEL_SIDE := OMP_NUM_THREADS=1 $(PYTEST) $(PARALLEL) -m "not browser"
 NOTEBOOKS := $(PYTEST) $(PARALLEL) --nbval --nbval-current-env --nbval-cell-timeout 300 notebooks
 CONSTRAINTS := tests/constraints.txt
 SETUP := pyproject.toml $(CONSTRAINTS) js/hatch_build.py
