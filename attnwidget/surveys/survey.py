@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.analysis.score_definitions import chosen
@@ -25,9 +25,9 @@ from attnwidget.record.vocabulary import (
 )
 from attnwidget.surveys import storage
 from attnwidget.surveys.comparing import SurveyComparison, compare_surveys
-from attnwidget.surveys.contexts.gathered import merged_contexts
 from attnwidget.surveys.contexts.queries import ReadsContexts, let_go, used_inputs
 from attnwidget.surveys.gold_links.of_survey import HasLinks
+from attnwidget.surveys.merged_streams import merged_streams
 from attnwidget.surveys.statistics import Moments, Surveyed, Typical
 from attnwidget.surveys.tables import example_rows, group_rows, score_rows, wanted_layers
 
@@ -503,22 +503,7 @@ def _merged(first: Survey, second: Survey) -> Survey:
             message = f"surveys {what} do not add up: {name} is {getattr(first, name)!r} and {getattr(second, name)!r}."
             raise ValueError(message)
     keep, shift = first.examples_kept, first.read
-    streams = dict(first.streams)
-    for name, found in second.streams.items():
-        if name in streams:
-            streams[name] = Surveyed(
-                streams[name].moments.merge(found.moments),
-                streams[name].typical.merge(found.typical, keep, shift=shift),
-                _merged_groups(streams[name].groups, found.groups),
-                _merged_outputs(streams[name].outputs, found.outputs),
-                links=_merged_links(streams[name].links, found.links),
-                contexts=merged_contexts(streams[name].contexts, found.contexts, shift),
-            )
-        else:
-            nothing = Typical(*(array[..., :0] for array in _arrays(found.typical)))
-            typical = nothing.merge(found.typical, keep, shift=shift)
-            places = None if found.contexts is None else found.contexts.shifted(shift)
-            streams[name] = replace(found, typical=typical, contexts=places)
+    streams = merged_streams(first.streams, second.streams, keep=keep, shift=shift)
     texts = {**first.texts, **{index + shift: text for index, text in second.texts.items()}}
     if let_go(first.count, second.count, streams):
         used = used_inputs(streams)
@@ -532,25 +517,3 @@ def _merged(first: Survey, second: Survey) -> Survey:
         texts,
         first.interrupted or second.interrupted,
     )
-
-
-def _merged_groups(first: GroupMeans | None, second: GroupMeans | None) -> GroupMeans | None:
-    if first is None or second is None:
-        return first or second
-    return first.merge(second)
-
-
-def _merged_outputs(first: HeadMeans | None, second: HeadMeans | None) -> HeadMeans | None:
-    if first is None or second is None:
-        return first or second
-    return first.merge(second)
-
-
-def _merged_links(first: LinkCounts | None, second: LinkCounts | None) -> LinkCounts | None:
-    if first is None or second is None:
-        return first or second
-    return first.merge(second)
-
-
-def _arrays(typical: Typical) -> tuple[Any, Any, Any]:
-    return typical.rank, typical.value, typical.index

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from attnwidget.widget import between_messages
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
 __all__ = ["CalledLoop"]
 
@@ -16,6 +20,14 @@ class CalledLoop:
     def __init__(self) -> None:
         self.io_loop = self
         self.waiting: list[Callable[[], None]] = []
+
+    @classmethod
+    def of_kernel(cls, monkeypatch: pytest.MonkeyPatch) -> CalledLoop:
+        """Put one in the place of the kernel's, as in a notebook that somebody works in."""
+        loop = cls()
+        monkeypatch.setattr(between_messages, "kernel", lambda: loop)
+        monkeypatch.setattr(between_messages, "executed", lambda: False)
+        return loop
 
     def add_callback(self, call: Callable[..., None], *arguments: Any) -> None:
         call(*arguments)

@@ -17,7 +17,6 @@ from support.loops import CalledLoop
 import attnwidget as aw
 from attnwidget.edits.edits import Edits
 from attnwidget.intervene import kept_runs
-from attnwidget.widget import between_messages
 from attnwidget.widget.carried_edits import _moved_ends
 
 if TYPE_CHECKING:
@@ -204,10 +203,7 @@ def test_the_page_sets_an_edit_and_hears_why_one_is_refused(view: AttentionWidge
 
 @pytest.fixture
 def loop(monkeypatch: pytest.MonkeyPatch) -> CalledLoop:
-    loop = CalledLoop()
-    monkeypatch.setattr(between_messages, "kernel", lambda: loop)
-    monkeypatch.setattr(between_messages, "executed", lambda: False)
-    return loop
+    return CalledLoop.of_kernel(monkeypatch)
 
 
 def test_of_several_edits_quickly_after_one_another_the_last_is_run(

@@ -13,7 +13,6 @@ from support.loops import CalledLoop
 
 import attnwidget as aw
 from attnwidget.compute import resumable
-from attnwidget.widget import between_messages
 from attnwidget.widget.found import found_trace, in_slices
 
 if TYPE_CHECKING:
@@ -36,9 +35,7 @@ def view(pocket: tuple[Any, Any]) -> AttentionWidget:
 @pytest.fixture
 def loop(monkeypatch: pytest.MonkeyPatch) -> CalledLoop:
     """A kernel whose callbacks are called when the test says so, and one slice each."""
-    loop = CalledLoop()
-    monkeypatch.setattr(between_messages, "kernel", lambda: loop)
-    monkeypatch.setattr(between_messages, "executed", lambda: False)
+    loop = CalledLoop.of_kernel(monkeypatch)
     monkeypatch.setattr(in_slices, "advance", lambda work, _: resumable.advance(work, 0.0))
     return loop
 
