@@ -25,6 +25,9 @@ interface Want {
   readonly bytes: number;
 }
 
+/** Milliseconds between two frames that only say how far what takes long has come. */
+const PROGRESS_EVERY = 250;
+
 /** How far what takes long has come. */
 export interface Progress {
   readonly part: number;
@@ -54,6 +57,8 @@ export class BlockStore {
   private readonly tried = new Set<string>();
   private batches = 0;
   private disposed = false;
+  private told = Number.NEGATIVE_INFINITY;
+  private telling: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
     private readonly fetch: Fetch,
@@ -224,6 +229,7 @@ export class BlockStore {
 
   dispose(): void {
     this.disposed = true;
+    if (this.telling !== undefined) clearTimeout(this.telling);
     this.ready.clear();
     this.wants.clear();
   }
@@ -246,8 +252,24 @@ export class BlockStore {
         if (this.disposed) return;
         // Not with the next frame: a page out of sight has none, and the kernel should go on.
         this.sendWants();
-        this.onArrival();
+        const unfinished = batch.every((_, i) => results[i] && "part" in results[i]);
+        if (unfinished) this.tellSoon();
+        else this.tell();
       });
+  }
+
+  private tell(): void {
+    if (this.telling !== undefined) clearTimeout(this.telling);
+    this.telling = undefined;
+    this.told = Date.now();
+    this.onArrival();
+  }
+
+  /** Not at once where only progress came: a frame of many thumbnails takes about as long as the kernel's slice. */
+  private tellSoon(): void {
+    const wait = this.told + PROGRESS_EVERY - Date.now();
+    if (wait <= 0) this.tell();
+    else this.telling ??= setTimeout(() => this.tell(), wait);
   }
 
   private arrived(key: string, want: Want, result: BlockResult | Unfinished): void {

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { bandRows, requestKey } from "../../../src/data/requests.js";
 import { type BlockResult, BlockStore, type Unfinished } from "../../../src/data/store.js";
 import { streamBlocks } from "../../../src/data/stream-blocks.js";
@@ -261,6 +261,35 @@ describe("the block store", () => {
     await kernel.answer(() => half);
     expect(Array.from(frame(0)?.data ?? [])).toEqual([0.25, 0.5]);
     expect(store.progress("blocks")).toBeNull();
+  });
+
+  it("draws seldom for progress alone, and at once for what is there", async () => {
+    vi.useFakeTimers();
+    const kernel = new Kernel();
+    let arrivals = 0;
+    const store = new BlockStore(kernel.fetch, () => arrivals++);
+    const answer = async (make: (request: Request) => BlockResult | Unfinished) => {
+      const answered = kernel.answer(make);
+      await vi.advanceTimersByTimeAsync(1);
+      await answered;
+    };
+    const blocks = streamBlocks(store, stream, { numQueries: 900, numKeys: 900 });
+    store.begin();
+    blocks.tile(0, 1, 2, [0, 0]);
+    store.flush();
+    await answer(() => ({ part: 0.1 }));
+    expect(arrivals).toBe(1);
+    for (const part of [0.2, 0.3, 0.4]) await answer(() => ({ part }));
+    expect(arrivals).toBe(1);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(arrivals).toBe(2);
+    await answer(() => ({ part: 0.5 }));
+    const before = arrivals;
+    await answer(() => half);
+    expect(arrivals).toBe(before + 1);
+    await vi.advanceTimersByTimeAsync(1000);
+    expect(arrivals).toBe(before + 1);
+    vi.useRealTimers();
   });
 
   it("stops when the reader says so, and goes on when the reader does", async () => {
