@@ -4,7 +4,7 @@
 #   make test     all tests, in Python, in Node and in a real browser
 #   make check    lint, types, formats, generated code
 #   make docs     a site of the documents, the notebooks and every docstring, into site/
-#   make books    a book of Sphinx with MyST-NB, in an environment of its own: its page in a browser, its LaTeX
+#   make hosts    books (Sphinx with MyST-NB, Jupyter Book 1, MyST) and apps (Streamlit, Gradio), in environments of their own
 #   make coverage record every architecture in transformers, write tests/capture/coverage.md
 #   make compat   the wheel, unit and exactness tests with the oldest, the pinned and the newest dependencies
 #   make fuzz     many odd arrays, options and requests, each answered rightly or refused with a reason
@@ -42,7 +42,7 @@ install = @echo "Installing .[$(1)] into $(VENV); the first time it takes minute
 		| awk '/^(Collecting|  Building|Successfully)/ { print "  " substr($$0, 1, 100); fflush() }' \
 	&& touch $@
 
-.PHONY: help demo lab test check docs books coverage compat fuzz bench clean chromium
+.PHONY: help demo lab test check docs hosts coverage compat fuzz bench clean chromium
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -73,11 +73,15 @@ check: $(VENV)/.dev js/node_modules/.package-lock.json
 docs: $(VENV)/.dev attnwidget/static/widget.js
 	@$(BIN)/python tests/docs/build.py site
 
-# In an environment of its own, in .compat; the tests of books are skipped where it is missing.
-books: $(VENV)/.dev attnwidget/static/widget.js chromium
+# In environments of their own, in .compat, of 1 GB; the tests of these hosts are skipped where they are missing. Jupyter Book 1
+# takes an older Sphinx.
+HOSTS := streamlit==1.67.0 gradio==6.31.0 jupyter-book==1.0.4.post1 mystmd==1.11.0
+hosts: $(VENV)/.dev attnwidget/static/widget.js chromium
 	@test -x .compat/books/bin/sphinx-build || { $(PYTHON) -m venv .compat/books \
 		&& .compat/books/bin/python -m pip install --quiet "myst-nb==1.4.0" "sphinx==9.0.4"; }
-	@$(PYTEST) tests/browser/test_books.py
+	@test -x .compat/hosts/bin/streamlit || { $(PYTHON) -m venv .compat/hosts \
+		&& .compat/hosts/bin/python -m pip install --quiet $(HOSTS); }
+	@$(PYTEST) tests/browser/test_books.py tests/browser/test_apps.py
 
 coverage: $(TIMM)/.made
 	@cd tests && OMP_NUM_THREADS=1 $(abspath $(TIMM))/bin/python -m capture.coverage $(COVERAGE)

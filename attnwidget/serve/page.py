@@ -97,9 +97,12 @@ _TEMPLATE = """<!doctype html>
 </html>
 """
 
+# In a frame from which the page around can be seen, it is as that page is (js/src/shell/framed-copy.ts).
 _STANDALONE = """:root { color-scheme: light dark; }
 body { margin: 16px; background: #ffffff; }
-@media (prefers-color-scheme: dark) { body { background: #111418; } }"""
+@media (prefers-color-scheme: dark) { body { background: #111418; } }
+:root[data-attnwidget-dark="false"] body { background: #ffffff; }
+:root[data-attnwidget-dark="true"] body { background: #111418; }"""
 # Inside another page that says whether it is dark (js/src/shell/framed-copy.ts), its background shows through.
 _FRAMED = """:root { color-scheme: light dark; }
 body { margin: 0; background: #ffffff; }

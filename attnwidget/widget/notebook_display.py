@@ -41,7 +41,7 @@ FROZEN = "What the copy above showed, for pages that do not draw it."
 # the output area has neither a live nor a frozen widget two seconds after it was made, and stay hidden in every other
 # host that keeps the styles. Hidden is the child whose own output is the note: one that holds it deeper down (`Output`,
 # `interact`, a tab) has an output area inside, with the widget and what moves it. The second names are those of pages
-# made with nbconvert's classic template, nbviewer's among them.
+# made with nbconvert's classic template, nbviewer's among them. MyST's themes give each output of a cell an area of its own.
 _NOTE = """<div class="attnwidget-note" style="display:none">{picture}{words}</div>
 <style>
 .jp-OutputArea:has(.attnwidget, .attnwidget-frozen)
@@ -50,6 +50,9 @@ _NOTE = """<div class="attnwidget-note" style="display:none">{picture}{words}</d
   > .output_area:has(> .output_subarea > .attnwidget-note) {{ display: none; }}
 .jp-OutputArea .attnwidget-note, .cell .output_area .attnwidget-note {{
   display: block !important; animation: attnwidget-note 2s both;
+}}
+[data-name=outputs-container]:has(.attnwidget-frozen) .jp-OutputArea .attnwidget-note {{
+  display: none !important;
 }}
 @keyframes attnwidget-note {{ 0%, 99% {{ visibility: hidden; }} }}
 </style>"""

@@ -381,9 +381,10 @@ class AttentionWidget(
             >>> view.html(budget="1 MB")[:15]
             '<!doctype html>'
 
-            In Streamlit, then in Gradio:
+            In Streamlit (before 1.56 ``st.components.v1.html``, with a height), then in Gradio, where ``allow-downloads
+            allow-same-origin`` in the sandbox let it save figures and be as light or dark as the app:
 
-            >>> st.components.v1.html(view.html(), height=900, scrolling=True)  # doctest: +SKIP
+            >>> st.iframe(view.html())  # doctest: +SKIP
             >>> frame = '<iframe sandbox="allow-scripts" width="100%" height="900" srcdoc="{}"></iframe>'
             >>> gr.HTML(frame.format(html.escape(view.html())))  # doctest: +SKIP
         """

@@ -85,8 +85,15 @@ def serve(folder: Path) -> Iterator[LabServer]:
 
 
 @contextlib.contextmanager
-def running(command: Sequence[str], folder: Path, probe: str, *, directory: Path) -> Iterator[None]:
-    """Run a module of this interpreter as a server, from when it answers at ``probe`` to the end of the block.
+def running(
+    command: Sequence[str],
+    folder: Path,
+    probe: str,
+    *,
+    directory: Path,
+    python: Path | str = sys.executable,
+) -> Iterator[None]:
+    """Run a module of an interpreter, of this one unless told, as a server, from when it answers at ``probe`` to the end of the block.
 
     Raises:
         RuntimeError: It ended or did not answer within two minutes. The message ends with its log.
@@ -94,7 +101,7 @@ def running(command: Sequence[str], folder: Path, probe: str, *, directory: Path
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", *command],
+            [str(python), "-m", *command],
             cwd=directory,
             env=environment(folder),
             stdin=subprocess.DEVNULL,

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from browser.waiting import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from playwright.sync_api import (
         Browser,
@@ -82,10 +82,14 @@ class Watch:
 
 
 @contextlib.contextmanager
-def watched(browser: Browser, **options: Any) -> Iterator[Page]:
-    """A page in a browser context of its own; fails at the end of the block unless it was clean."""
+def watched(browser: Browser, *, known: Sequence[str] = (), **options: Any) -> Iterator[Page]:
+    """A page in a browser context of its own; fails at the end of the block unless it was clean.
+
+    Problems with one of the ``known`` texts in them are the host's own.
+    """
     context = browser.new_context(**options)
     watch = Watch(context)
     yield context.new_page()
+    watch.problems[:] = [one for one in watch.problems if not any(text in one for text in known)]
     watch.assert_clean()
     context.close()

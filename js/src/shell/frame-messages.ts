@@ -22,6 +22,19 @@ export function copyMessage(height: number): CopyMessage {
   return { attnwidget: "copy", height: Math.min(MOST_HEIGHT, Math.ceil(height)) };
 }
 
+/** What Streamlit takes for the size of a frame that `st.iframe` makes as high as what is in it. */
+interface StreamlitMessage {
+  readonly type: "streamlit:iframe:setSize";
+  readonly width: number;
+  readonly height: number;
+}
+
+/** The message that Streamlit's own script in a page would send; a saved page runs no scripts but its own. */
+export function streamlitMessage(width: number, height: number): StreamlitMessage {
+  const most = Math.min(MOST_HEIGHT, Math.ceil(height));
+  return { type: "streamlit:iframe:setSize", width: Math.ceil(width), height: most };
+}
+
 export function pageMessage(dark: boolean, height: number | null): PageMessage {
   return { attnwidget: "page", dark, height };
 }

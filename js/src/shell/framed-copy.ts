@@ -1,7 +1,26 @@
 // A frozen copy's side of its frame: says how high it is, and takes on what the page around it says of itself.
 
-import { copyMessage, readPageMessage } from "./frame-messages.js";
-import { TOLD_DARK } from "./page-theme.js";
+import { copyMessage, readPageMessage, streamlitMessage } from "./frame-messages.js";
+import { isDark, outerFrame, TOLD_DARK, watchPage } from "./page-theme.js";
+
+/**
+ * Keep a saved page as light or dark as the page around its frame, whatever the browser prefers, until the signal aborts:
+ * where that page can be seen, as Streamlit and a site's own frames let it.
+ */
+function followOuterPage(signal: AbortSignal): void {
+  const frame = outerFrame();
+  if (!frame) return;
+  const page = document.documentElement;
+  const follow = () => {
+    const dark = isDark(frame);
+    // Set only where it differs: an attribute that is set is watched, too.
+    if (page.getAttribute(TOLD_DARK) === String(dark)) return;
+    page.setAttribute(TOLD_DARK, String(dark));
+    page.style.colorScheme = dark ? "dark" : "light";
+  };
+  follow();
+  watchPage(follow, signal);
+}
 
 /**
  * Keep the frame around a saved copy as high as the copy, and the copy as light or dark as what is around it, until the
@@ -10,6 +29,7 @@ import { TOLD_DARK } from "./page-theme.js";
 export function fitFrame(signal: AbortSignal): void {
   const { parent } = window;
   if (parent === window) return;
+  followOuterPage(signal);
   const page = document.documentElement;
   const height = () => page.getBoundingClientRect().height;
   let said = 0;
@@ -18,6 +38,7 @@ export function fitFrame(signal: AbortSignal): void {
     said = height();
     // How high it is may be known to whoever frames it.
     parent.postMessage(copyMessage(said), "*");
+    parent.postMessage(streamlitMessage(innerWidth, said), "*");
   };
   const onMessage = ({ source, data }: MessageEvent) => {
     const told = source === parent ? readPageMessage(data) : null;

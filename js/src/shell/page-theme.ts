@@ -9,7 +9,7 @@ function around(element: Element): Element | null {
 }
 
 /** The element that frames this page, where the page around it lets us see it. */
-function outerFrame(): HTMLElement | null {
+export function outerFrame(): HTMLElement | null {
   // Null at the top and under another origin; an element of another document is of another class.
   return window.frameElement as HTMLElement | null;
 }
@@ -64,12 +64,10 @@ export function watchPage(changed: () => void, abort?: AbortSignal): void {
     "data-jp-theme-name",
     TOLD_DARK,
   ];
-  const outer = outerFrame()?.ownerDocument;
-  for (const page of outer ? [document, outer] : [document]) {
-    for (const target of [page.body, page.documentElement]) {
-      observer.observe(target, { attributes: true, attributeFilter: attributes });
-    }
-  }
+  const targets: Element[] = [document.body, document.documentElement];
+  // In the page around this one anything that the frame stands in: Streamlit paints an element of its own.
+  for (let at: Element | null = outerFrame(); at; at = around(at)) targets.push(at);
+  for (const target of targets) observer.observe(target, { attributeFilter: attributes });
   const scheme = matchMedia("(prefers-color-scheme: dark)");
   scheme.addEventListener("change", changed, abort && { signal: abort });
   abort?.addEventListener("abort", () => observer.disconnect());

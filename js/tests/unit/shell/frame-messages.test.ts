@@ -5,6 +5,7 @@ import {
   MOST_HEIGHT,
   pageMessage,
   readPageMessage,
+  streamlitMessage,
 } from "../../../src/shell/frame-messages.js";
 
 test("a copy's height comes as it was sent, in whole pixels", () => {
@@ -42,6 +43,12 @@ test.each([
   ],
 ])("%s is no message of a copy", (_, all) => {
   for (const data of all) expect(heightIn(data)).toBeNull();
+});
+
+test("Streamlit is told whole pixels, and no more than a copy may have", () => {
+  const type = "streamlit:iframe:setSize";
+  expect(streamlitMessage(704, 1138.4)).toEqual({ type, width: 704, height: 1139 });
+  expect(streamlitMessage(704, 1e6)).toEqual({ type, width: 704, height: MOST_HEIGHT });
 });
 
 test("what the page says comes as it was sent", () => {
