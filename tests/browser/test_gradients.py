@@ -75,6 +75,8 @@ def test_how_far_they_agree_with_exact_effects_is_found_by_a_button_and_stays_in
     notebook.execute("view.measure, view.query, view.metric = 'gradient', 'cat', 'lay'")
     line = widget.root.locator(".aw-agreement")
     expect(line).to_contain_text("not compared with exact effects yet")
+    notebook.execute("view.find_effects('lay', wait=True)")
+    expect(line).to_contain_text("yet: those found are of log p(“lay”)")
     widget.screenshot("agreement-unknown")
     line.get_by_role("button", name="compare").click()
     agreement = "aw.attribute(model, view.text, tokenizer, metric='purred').agreement()"

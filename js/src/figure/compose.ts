@@ -7,7 +7,7 @@ import type { ViewName } from "../state/interaction.js";
 import { figureTheme } from "../styles/print.js";
 import type { StrokeLimits, Surface } from "../surface/surface.js";
 import { SvgSurface } from "../surface/svg.js";
-import { wrapText } from "../surface/text.js";
+import { wrapNote } from "../surface/text.js";
 import { layoutViews } from "../views/layout.js";
 import { agreementNote } from "../views/shared/agreement.js";
 import { togetherName, togetherOf } from "../views/shared/together.js";
@@ -110,7 +110,7 @@ function planOf(shown: Scene, options: FigureOptions): FigurePlan {
   const top = margin + captionHeight(caption);
   const { boxes, height } = boxesOf(scene, figure, width);
   const said = [agreementNote(scene) ?? [], figure.notes ?? []].flat();
-  const notes = legend ? said.flatMap((note) => wrapText(note, width, LEGEND_SIZE)) : [];
+  const notes = legend ? said.flatMap((note) => wrapNote(note, width, LEGEND_SIZE)) : [];
   return { scene, figure, width, margin, caption, top, bottom: top + height, notes, boxes };
 }
 

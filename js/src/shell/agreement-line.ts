@@ -9,9 +9,9 @@ export function agreementLine(
   scene: Scene | null,
   compare: (() => void) | null,
 ): TemplateResult | typeof nothing {
-  const note = scene && agreementNote(scene);
+  const offered = scene && isUncompared(scene) ? compare : null;
+  const note = scene && agreementNote(scene, offered !== null);
   if (!scene || !note) return nothing;
-  const offered = isUncompared(scene) ? compare : null;
   const heads = scene.meta.streams
     .flatMap(({ layers }) => layers)
     .reduce((sum, { num_heads }) => sum + num_heads, 0);
@@ -24,6 +24,6 @@ export function agreementLine(
     compare
   </button>`;
   return html`<div class="aw-agreement" role="status">
-    <span title=${ABOUT}>${note}${offered ? " yet" : ""}</span> ${offered ? button : nothing}
+    <span title=${ABOUT}>${note}</span> ${offered ? button : nothing}
   </div>`;
 }

@@ -328,22 +328,36 @@ export class Panel implements MapPanel {
     const { x, y, width, height } = stop.rect;
     const selected =
       stop.layer === scene.state.layer && scene.state.heads.includes(stop.head ?? -1);
+    const style = `left:${x}px;top:${y}px;width:${width}px;height:${height}px`;
+    const focused = () => {
+      this.tabStop = id;
+      this.events.hover(this.view.name, stop, x + width, y + height, true);
+      // Pictures side by side scroll by pictures, not by tokens.
+      const { form } = scene.state;
+      if (this.view.name === "neuron" || form === "lines" || form === "text")
+        this.scroller.scrollTop += onwards;
+    };
+    const left = () => this.events.hover(this.view.name, null, 0, 0, true);
+    // Words of the picture: a button would promise that something comes of it.
+    if (stop.onlyRead)
+      return html`<span
+        role="img"
+        class="aw-stop"
+        tabindex=${reached ? 0 : -1}
+        aria-label=${stop.name}
+        style=${style}
+        @focus=${focused}
+        @blur=${left}
+      ></span>`;
     return html`<button
       type="button"
       class="aw-stop"
       tabindex=${reached ? 0 : -1}
       aria-label=${stop.name}
       aria-pressed=${this.view.name === "model" ? String(selected) : nothing}
-      style="left:${x}px;top:${y}px;width:${width}px;height:${height}px"
-      @focus=${() => {
-        this.tabStop = id;
-        this.events.hover(this.view.name, stop, x + width, y + height, true);
-        // Pictures side by side scroll by pictures, not by tokens.
-        const { form } = scene.state;
-        if (this.view.name === "neuron" || form === "lines" || form === "text")
-          this.scroller.scrollTop += onwards;
-      }}
-      @blur=${() => this.events.hover(this.view.name, null, 0, 0, true)}
+      style=${style}
+      @focus=${focused}
+      @blur=${left}
       @click=${(event: MouseEvent) => this.activate(stop, modified(event))}
     ></button>`;
   }

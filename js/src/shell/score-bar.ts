@@ -17,6 +17,7 @@ import {
 } from "../views/model/head-scores.js";
 import { remainingText } from "../views/model/legend.js";
 import { hasEffects } from "../views/what-if/heads.js";
+import type { Measure } from "./reading/fit-line.js";
 import { canScore } from "./toolbar/drawn.js";
 import { type Choice, list } from "./toolbar/parts.js";
 
@@ -144,6 +145,22 @@ function state(scene: Scene, progress: number | null) {
   return html`<span class="aw-remaining" role="status">${why}${why.endsWith("…") ? part : ""}</span>`;
 }
 
+/** Of the titles of views, as in widget.css; and what the list of scores takes beside its words. */
+const TITLE_SIZE = 12;
+const SPACE = 34;
+
+/** Which titles have room beside the list of scores, in a panel of a width. */
+export function fitsBeside(
+  scene: Scene,
+  measure: Measure,
+  width: number,
+): (title: string) => boolean {
+  const { score } = scene.state;
+  const listed = score === null ? "none" : scoreTitle(scene, score);
+  const room = width - measure(`score:${listed}`, TITLE_SIZE) - SPACE;
+  return (title) => measure(title, TITLE_SIZE, "bold") <= room;
+}
+
 /** What the model view's heads are coloured by, at its title. */
 export function scoreChoice(
   scene: RecordScene,
@@ -152,7 +169,10 @@ export function scoreChoice(
   if (!canScore(scene)) return nothing;
   const { x } = chosenScores(scene);
   const plain = withoutRecord(scene) ? [] : [{ value: "", text: "none" }];
-  const shown = [...plain, ...rankingOptions(scene, events), ...scoreOptions(scene, events)];
+  const offered = [...plain, ...rankingOptions(scene, events), ...scoreOptions(scene, events)];
+  // What is chosen is said, also where it cannot be chosen again: the list would say "none".
+  const lost = isScored(scene) && x !== "" && !offered.some(({ value }) => value === x);
+  const shown = lost ? [...offered, { value: x, text: scoreTitle(scene, x), off: true }] : offered;
   const choose = (name: string) => {
     const ranking = RANKINGS.find(({ value }) => value === name);
     if (ranking) events.rank(ranking.rank(scene.state));
@@ -193,17 +213,22 @@ export function scoreBar(scene: RecordScene, events: ScoreEvents): TemplateResul
         : nothing
     }
     ${threshold(scene, events)} ${hideButton(scene, events)} ${state(scene, events.progress)}
-    <button
-      type="button"
-      class="aw-no-score"
-      ?disabled=${withoutRecord(scene)}
-      title="No score"
-      aria-label="No score"
-      @click=${() => change(setScore(null, scene.state.score))}
-    >
-      ✕
-    </button>
+    ${noScore(scene, change)}
   </div>`;
+}
+
+/** Back to heads without a score; a survey has nothing else to show of them. */
+function noScore(scene: RecordScene, change: ScoreEvents["change"]) {
+  if (withoutRecord(scene)) return nothing;
+  return html`<button
+    type="button"
+    class="aw-no-score"
+    title="No score"
+    aria-label="No score"
+    @click=${() => change(setScore(null, scene.state.score))}
+  >
+    ✕
+  </button>`;
 }
 
 /** Every score with its question, formula and source: the lower half of the help. */

@@ -37,7 +37,7 @@ import type { Measure } from "./reading/fit-line.js";
 import { measureIn } from "./reading/measure-text.js";
 import { ONE_ROW, readingLine } from "./reading/reading-line.js";
 import { Replay } from "./replay.js";
-import { type ScoreEvents, scoreBar, scoreChoice } from "./score-bar.js";
+import { fitsBeside, type ScoreEvents, scoreBar, scoreChoice } from "./score-bar.js";
 import { screenOf } from "./screen.js";
 import { Finder } from "./search-bar.js";
 import { statusBar } from "./status-bar.js";
@@ -364,7 +364,7 @@ export class Shell {
         this.viewArea.insertBefore(panel.element, this.viewArea.children[at] ?? null);
       }
       panel.place(rect, heading);
-      panel.title = titleOf(scene, view.name);
+      panel.title = titleOf(scene, view.name, fitsBeside(scene, this.textMeasure, rect.width));
     }
     this.viewArea.style.height = `${layout.height}px`;
     this.layout = layout;

@@ -114,6 +114,18 @@ export function ellipsize(
   return text;
 }
 
+/** Room for two labels: the shorter one has what it needs up to half of it, the longer one the rest. */
+export function sharedRoom(
+  first: number,
+  second: number,
+  room: number,
+): readonly [first: number, second: number] {
+  if (first + second <= room) return [first, second];
+  const half = Math.max(0, room / 2);
+  if (first <= half) return [first, room - first];
+  return second <= half ? [room - second, second] : [half, half];
+}
+
 // Control characters, bidirectional controls, lone surrogates and non-characters.
 const unprintable =
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
@@ -143,6 +155,11 @@ const backwards =
 /** Whether a text runs from right to left: its first letter does. */
 export function isRightToLeft(text: string): boolean {
   return backwards.test(firstLetter.exec(text)?.[0] ?? "");
+}
+
+/** As `wrapText`, of words that a dot divides: none of the lines begins or ends with it. */
+export function wrapNote(note: string, maxWidth: number, size: number): readonly string[] {
+  return wrapText(note, maxWidth, size).map((line) => line.replace(/^· | ·$/g, ""));
 }
 
 /** Lines of at most `maxWidth`, broken at spaces; a word that is longer is cut with an ellipsis. */

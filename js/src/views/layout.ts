@@ -48,6 +48,12 @@ const WIDE = 940;
 const LAYER = 9;
 const LAYERS_ROOM = 210;
 const DEEP_HEIGHT = 580;
+/** Of three columns the heads have this share, and a little more of a narrow page: up to so many pixels. */
+const HEADS_SHARE = 0.29;
+const NARROW_HEADS_SHARE = 0.32;
+const HEADS_WIDTH = 380;
+/** Of the explanation of one link, which has numbers to stand in one line. */
+const WHY_SHARE = 0.35;
 /** More compared records than this have the heads above them. */
 const MOST_BESIDE = 4;
 /** A text of less than this is not worth a column of its own. */
@@ -192,11 +198,14 @@ function addColumns(add: AddRow, scene: Scene, width: number): void {
     add(columns, Math.max(380, layers), most);
     return;
   }
+  // A page that is wide enough for three columns does not show heads smaller than a narrower one.
+  const free = width - 2 * GAP;
+  const heads = Math.max(HEADS_SHARE, Math.min(NARROW_HEADS_SHARE, HEADS_WIDTH / free));
   const columns = [
-    { views: [modelView], share: 0.29, fills: true },
-    { views: [headView], share: 0.36 },
+    { views: [modelView], share: heads, fills: true },
+    { views: [headView], share: 1 - heads - WHY_SHARE },
     // Above the explanation of one link stands what the edits change: it scrolls, so that nothing is blank beside it.
-    { views: why, share: 0.35, fills: changed },
+    { views: why, share: WHY_SHARE, fills: changed },
   ];
   add(columns, Math.max(changed ? 540 : 380, layers), most);
 }

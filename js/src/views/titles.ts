@@ -20,10 +20,10 @@ export const TITLES: Readonly<Record<ViewName, string>> = {
   lens: "What each layer would predict",
 };
 
-/** A view's name, and how far the generation has come that is shown. */
-export function titleOf(scene: Scene, view: ViewName): string {
+/** A view's name, and how far the generation has come that is shown; `fits` is whether it has room for one. */
+export function titleOf(scene: Scene, view: ViewName, fits?: (title: string) => boolean): string {
   const { state, meta } = scene;
-  if (view === "model") return effectsTitle(scene) ?? TITLES.model;
+  if (view === "model") return effectsTitle(scene, fits) ?? TITLES.model;
   if (view === "examples" && hasContexts(scene)) return "Contexts and most typical inputs";
   if (view === "lens") return lensTitle(scene);
   if (view === "change" && scene.edited) return changeTitle(scene.edited);

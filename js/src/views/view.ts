@@ -16,6 +16,8 @@ export interface Frame {
 export interface Stop extends Hit {
   readonly rect: Rect;
   readonly name: string;
+  /** There is nothing to press: it is there to be read out. */
+  readonly onlyRead?: true;
 }
 
 /**

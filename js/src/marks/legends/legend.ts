@@ -2,7 +2,7 @@
 
 import type { Theme } from "../../styles/theme.js";
 import type { Rect, Surface } from "../../surface/surface.js";
-import { textWidth, wrapText } from "../../surface/text.js";
+import { textWidth, wrapNote } from "../../surface/text.js";
 import { formatSigned, rounded } from "../format.js";
 import { linkOpacity, linkPath, linkWidth } from "../links.js";
 import { drawRamp } from "./colour-ramp.js";
@@ -16,7 +16,7 @@ export const LEGEND_BAR = 30;
 
 /** Notes as the lines that they take at a width, so that none is cut. */
 export function fittedNotes(notes: readonly string[], width: number): readonly string[] {
-  return notes.flatMap((note) => wrapText(note, width, LEGEND_SIZE));
+  return notes.flatMap((note) => wrapNote(note, width, LEGEND_SIZE));
 }
 
 /** Lines of words under a picture, each on a line of legend; the first one's middle is at `y`. */

@@ -151,6 +151,12 @@ function historyButtons({ history, cannot }: WhatIfGiven, events: WhatIfEvents) 
   )}${button("clear", "clear", "Forget all edits", events.clear, chips.length > 0)}`;
 }
 
+/** After a dot that is a blank's: where a row ends at the blank neither is there. */
+const dotted = (text: string, at: number) =>
+  at === 0
+    ? html`<span>${text}</span>`
+    : html`<span class="aw-hidden"> ·</span><span class="aw-dot"> </span><span>${text}</span>`;
+
 /** What edits change, or what is waited for, or why they were refused. */
 function said({ scene, failure }: WhatIfGiven): TemplateResult | typeof nothing {
   const { edited } = scene;
@@ -167,9 +173,9 @@ function said({ scene, failure }: WhatIfGiven): TemplateResult | typeof nothing 
   const told = whatIf.message ? html`<span class="aw-part">${whatIf.message}</span>` : nothing;
   if (!words)
     return whatIf.message ? html`<div class="aw-what-said" role="status">${told}</div>` : nothing;
-  const rest = [words.note, whatIf.method].filter(Boolean).join(" · ");
+  const rest = [words.note, whatIf.method].filter(Boolean);
   return html`<div class="aw-what-said" role="status">
-    <span class="aw-said"><b>${words.lead}</b>${words.said}</span> <span class="aw-part aw-method">${rest}</span> ${told}
+    <span class="aw-said"><b>${words.lead}</b>${words.said}</span> <span class="aw-part aw-method">${rest.map(dotted)}</span> ${told}
   </div>`;
 }
 

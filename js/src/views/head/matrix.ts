@@ -16,7 +16,7 @@ import { filterNotes } from "../../scene/groups.js";
 import { hasLegend, onPaper, type Scene } from "../../scene/scene.js";
 import type { Gesture, Hit, Point } from "../../state/interaction.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
-import { textWidth, wrapText } from "../../surface/text.js";
+import { textWidth, wrapNote } from "../../surface/text.js";
 import {
   drawMapChrome,
   hitMapChrome,
@@ -70,7 +70,7 @@ function listedTokens({ queries, keys }: Scene, width: number): readonly string[
     positions.map(({ label }, at) => `${indexOf(positions, at)} ${label}`).join("   ");
   const said =
     queries === keys ? [list(keys)] : [`queries: ${list(queries)}`, `keys: ${list(keys)}`];
-  return said.flatMap((text) => wrapText(text, width - 8, LEGEND_SIZE));
+  return said.flatMap((text) => wrapNote(text, width - 8, LEGEND_SIZE));
 }
 
 function footerHeight(scene: Scene, listed: number): number {

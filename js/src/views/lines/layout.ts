@@ -4,6 +4,7 @@ import { overflow, rowMiddle, side, type TokenAxis } from "../../marks/text/toke
 import { LABEL_PAD, type TokenColumn, widestLabel } from "../../marks/text/tokens.js";
 import type { Position } from "../../protocol/generated.js";
 import type { Rect } from "../../surface/surface.js";
+import { sharedRoom } from "../../surface/text.js";
 
 /** Width of one column of numbers beside the labels. */
 export const NUMBER_WIDTH = 36;
@@ -54,7 +55,12 @@ function axisOf(count: number, longest: number, request: LinesRequest): TokenAxi
   return { count, rowHeight, top: rect.y, height, offset };
 }
 
-/** Numbers give way first, then labels: links keep at least two fifths of the width. */
+/** What links keep of the width, and where labels are too long for that; the latter in pixels, too. */
+const LINKS = 0.4;
+const LEAST_LINKS = 0.28;
+const LEAST_LINKS_PIXELS = 90;
+
+/** Numbers give way first, then links as far as they can be followed, then labels. */
 export function columnWidths(
   request: Pick<LinesRequest, "rect" | "queries" | "keys" | "labelSize" | "numbers">,
 ) {
@@ -62,18 +68,19 @@ export function columnWidths(
   const label = (positions: readonly Position[]) =>
     Math.min(MAX_LABEL, Math.ceil(widestLabel(positions, labelSize)) + LABEL_PAD + 6);
   const labels = { query: label(queries), key: label(keys) };
-  const free = rect.width * 0.6;
-  const room = (columns: { query: number; key: number }) =>
-    free - (columns.query + columns.key) * NUMBER_WIDTH;
-  const least = Math.min(1, wishes);
+  const free = (links: number) => rect.width * (1 - links);
+  const room = (columns: { query: number; key: number }, links = LINKS) =>
+    free(links) - (columns.query + columns.key) * NUMBER_WIDTH;
+  const few = Math.min(1, wishes);
   const numbers = [
     { query: wishes, key: wishes },
     // Keys are what one reads numbers of.
-    { query: least, key: wishes },
-  ].find((columns) => room(columns) >= labels.query + labels.key) ?? { query: least, key: least };
-  const factor = Math.min(1, room(numbers) / (labels.query + labels.key));
-  const cut = (width: number) => (width * factor < MIN_LABEL ? 0 : Math.floor(width * factor));
-  return { numbers, query: cut(labels.query), key: cut(labels.key) };
+    { query: few, key: wishes },
+  ].find((columns) => room(columns) >= labels.query + labels.key) ?? { query: few, key: few };
+  const least = Math.min(LINKS, Math.max(LEAST_LINKS, LEAST_LINKS_PIXELS / rect.width));
+  const [query, key] = sharedRoom(labels.query, labels.key, room(numbers, least));
+  const cut = (width: number) => (width < MIN_LABEL ? 0 : Math.floor(width));
+  return { numbers, query: cut(query), key: cut(key) };
 }
 
 export function linesLayout(request: LinesRequest): LinesLayout {

@@ -5,13 +5,20 @@ import { indexOf, labelOf, quoted } from "../../marks/text/tokens.js";
 import { onPaper, type Scene } from "../../scene/scene.js";
 import type { Hit } from "../../state/interaction.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
-import { ellipsize, textWidth } from "../../surface/text.js";
+import { ellipsize, sharedRoom, textWidth } from "../../surface/text.js";
 import type { Frame, Stop } from "../view.js";
 import { HEADER, PAD } from "./layout.js";
 
 const TITLE = 13;
 const SIZE = 11;
 const LINE = 22;
+/** Middle of the second line. */
+const SECOND = LINE + (HEADER - LINE - 4) / 2;
+/** Of the names of query and key, and what the arrow between them takes. */
+const NAMES = 12;
+const ARROW = 20;
+/** A name as wide as its room is not cut because a sum of widths is a little less. */
+const ROUNDING = 0.5;
 /** More names than this would crowd out the rest: the chips above the views hold the others. */
 const MOST = 8;
 
@@ -133,9 +140,10 @@ function drawChoices(
   }
 }
 
-/** "Why 0.999?", and which link that is. */
-function drawQuestion(surface: Surface, { scene, frame, subject }: Header): void {
-  const { theme, queries, keys } = scene;
+/** "Why 0.999?", and which link that is; where that ends if it stands in the line below. */
+function drawQuestion(surface: Surface, header: Header): number | null {
+  const { scene, frame, subject } = header;
+  const { theme } = scene;
   const right = onPaper(scene)
     ? frame.width - PAD
     : (explainChoices(scene, frame.width)[0]?.rect.x ?? 0) - 8;
@@ -145,25 +153,65 @@ function drawQuestion(surface: Surface, { scene, frame, subject }: Header): void
   const bold = { fill: theme.text, size: TITLE, weight: "bold", maxWidth: right - PAD } as const;
   surface.text(PAD, LINE / 2, title, bold);
   const x = PAD + textWidth(title, TITLE, "sans", "bold") + 10;
-  if (query === null || subject.focus < 0 || right - x < 50) return;
-  // Each label by itself: text in another direction stays where it belongs.
-  const room = right - x - 20;
-  const width = (text: string) => textWidth(text, 12);
-  const [from, to] = [quoted(queries, query, room / 2), quoted(keys, subject.focus, room / 2)];
-  const muted = { fill: theme.muted, size: 12 } as const;
-  surface.text(x, LINE / 2, from, { ...muted, maxWidth: room / 2 + 8 });
-  surface.text(x + width(from) + 4, LINE / 2, "→", muted);
-  const at = x + width(from) + 20;
-  if (right - at > 12) surface.text(at, LINE / 2, to, { ...muted, maxWidth: right - at });
+  if (query === null || subject.focus < 0) return null;
+  // Where the switch leaves too little for the names, they stand in the line below.
+  const below = linkBelow(header, right - x);
+  if (below) return drawLink(surface, header, below);
+  if (right - x >= 50) drawLink(surface, header, { x, right, y: LINE / 2 });
+  return null;
+}
+
+/** A stretch of a line. */
+interface Span {
+  readonly x: number;
+  readonly right: number;
+  readonly y: number;
+}
+
+const wide = (text: string) => textWidth(text, NAMES);
+
+/** Where the names of query and key have more room than beside the question; null where they have enough there. */
+function linkBelow(header: Header, room: number): Span | null {
+  const { scene, subject, frame } = header;
+  const { query, focus } = subject;
+  if (query === null || focus < 0) return null;
+  const labels = `“${labelOf(scene.queries, query)}”“${labelOf(scene.keys, focus)}”`;
+  const x = secondLine(header).end + 10;
+  const right = frame.width - PAD;
+  if (wide(labels) + ARROW <= room || right - x <= room) return null;
+  return { x, right, y: SECOND };
+}
+
+/** "“it” → “cat”": each label by itself, as text in another direction stays where it belongs. */
+function drawLink(surface: Surface, { scene, subject }: Header, { x, right, y }: Span): number {
+  const { theme, queries, keys } = scene;
+  const { query, focus } = subject;
+  if (query === null) return x;
+  const marks = wide("“”");
+  const room = right - x - ARROW;
+  const [left, beside] = sharedRoom(
+    wide(`“${labelOf(queries, query)}”`),
+    wide(`“${labelOf(keys, focus)}”`),
+    room,
+  );
+  const from = quoted(queries, query, left - marks + ROUNDING);
+  const to = quoted(keys, focus, beside - marks + ROUNDING);
+  const muted = { fill: theme.muted, size: NAMES } as const;
+  surface.text(x, y, from, { ...muted, maxWidth: left + 8 });
+  surface.text(x + wide(from) + 4, y, "→", muted);
+  const at = x + wide(from) + ARROW;
+  if (right - at > 12) surface.text(at, y, to, { ...muted, maxWidth: right - at });
+  return at + wide(to);
 }
 
 export function drawHeader(surface: Surface, header: Header): void {
   const { scene, frame, subject } = header;
   const { theme, layer, state } = scene;
   surface.group("question", () => {
-    drawQuestion(surface, header);
+    const named = drawQuestion(surface, header);
     const line = secondLine(header);
-    const y = LINE + (HEADER - LINE - 4) / 2;
+    const end = named ?? line.end;
+    const y = SECOND;
     const muted = { fill: theme.muted, size: SIZE } as const;
     const right = frame.width - PAD;
     surface.text(PAD, y, line.where, { ...muted, maxWidth: right - PAD });
@@ -179,9 +227,8 @@ export function drawHeader(surface: Surface, header: Header): void {
     const hidden = state.heads.length - line.heads.length;
     if (hidden > 0) notes.unshift(`of ${state.heads.length} selected`);
     // Half a note says nothing: the last gives way as a whole.
-    while (notes.length > 0 && textWidth(notes.join(" · "), SIZE) > right - line.end - 10)
-      notes.pop();
-    if (notes.length > 0) surface.text(line.end + 10, y, notes.join(" · "), muted);
+    while (notes.length > 0 && textWidth(notes.join(" · "), SIZE) > right - end - 10) notes.pop();
+    if (notes.length > 0) surface.text(end + 10, y, notes.join(" · "), muted);
     if (!onPaper(scene)) {
       drawChoices(surface, explainChoices(scene, frame.width), () => theme.accent, theme.muted);
     }

@@ -40,14 +40,23 @@ const NUMBER = 42;
 /** Rows that there are at least, however low the view. */
 const LEAST_ROWS = 4;
 
-export function columnsOf(width: number, hasScores: boolean): Columns {
+/** A bar keeps so much of the width where labels are long; with what stands beside it there. */
+const LEAST_BAR = 90;
+const SCORES = 56 + 14;
+const LONGEST_LABELS = 0.4;
+
+/** `labels` is what the longest label takes. */
+export function columnsOf(width: number, hasScores: boolean, labels = 0): Columns {
   const right = Math.max(160, width) - PAD;
   const inner = right - PAD;
-  const label = { x: PAD, width: Math.round(Math.max(56, Math.min(150, 0.22 * inner))) };
+  const usual = Math.max(56, Math.min(150, 0.22 * inner));
+  const others = 8 + (hasScores ? SCORES : 0) + LEAST_BAR + 52;
+  const longest = Math.min(LONGEST_LABELS * inner, inner - others);
+  const label = { x: PAD, width: Math.round(Math.max(usual, Math.min(labels, longest))) };
   const start = label.x + label.width + 8;
   const scale = { x: right - NUMBER, width: NUMBER };
   const strip = { x: start, width: Math.max(24, scale.x - 6 - start) };
-  const score = hasScores ? { x: start, width: 56 } : null;
+  const score = hasScores ? { x: start, width: SCORES - 14 } : null;
   const weight = { x: right - 46, width: 46 };
   const bars = score ? score.x + score.width + 14 : start;
   return {
@@ -65,6 +74,8 @@ export interface Sizes {
   /** Null for a layer without vectors, which has `reasonLines` lines to say why. */
   readonly hasVectors: boolean;
   readonly hasValues: boolean;
+  /** What the longest label of a key takes. */
+  readonly labels: number;
   /** How many directions have a row. */
   readonly directions: number;
   readonly reasonLines: number;
@@ -115,7 +126,7 @@ const total = ({ keys, sink, masked }: RowCounts) => keys + sink + masked;
 
 export function linkLayout(sizes: Sizes): LinkLayout {
   const { width, hasVectors, hasValues, reasonLines, equationLines, height, allKeys } = sizes;
-  const columns = columnsOf(width, hasVectors);
+  const columns = columnsOf(width, hasVectors, sizes.labels);
   const inner = { x: PAD, width: Math.max(140, width - 2 * PAD) };
   let y = HEADER;
   const take = (lines: number, span: ColumnSpan = inner): Rect => {

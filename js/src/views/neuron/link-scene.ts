@@ -7,6 +7,7 @@ import {
   scorePieces,
   weightPieces,
 } from "../../marks/text/equation.js";
+import { widestLabel } from "../../marks/text/tokens.js";
 import type { RecordScene, Scene } from "../../scene/scene.js";
 import type { Frame, Stop } from "../view.js";
 import { dimensionOrder, type NeuronData, readNeuron, strongestListed } from "./data.js";
@@ -60,6 +61,10 @@ function equationLines(scene: Scene, width: number): number {
 const hasValues = ({ blocks, layer, state }: Scene): boolean =>
   blocks.error("value_vectors", layer.layer, state.heads[0] ?? 0) === null;
 
+/** Of labels of keys; that of the key in question is bold. */
+const LABEL_SIZE = 12;
+const BOLDER = 1.08;
+
 /** The layout of what is pinned: the pointer changes numbers, and moves nothing. */
 export function layoutOf(scene: RecordScene, width: number, height: number): LinkLayout {
   const data = readNeuron({ ...scene, hover: null });
@@ -69,6 +74,7 @@ export function layoutOf(scene: RecordScene, width: number, height: number): Lin
     height,
     hasVectors: layer.has_vectors,
     hasValues: layer.has_vectors && hasValues(scene),
+    labels: Math.ceil(BOLDER * widestLabel(scene.keys, LABEL_SIZE)),
     directions: directionsOf(scene).length,
     reasonLines: reasonLines(scene, width),
     equationLines: layer.has_vectors ? equationLines(scene, width - 2 * PAD) : 0,

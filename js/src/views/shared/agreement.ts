@@ -8,6 +8,8 @@ import { ofMetric } from "./measure.js";
 /** What the numbers are, for who wants to know. */
 export const ABOUT =
   "Spearman’s rank correlation, over heads, of the measure summed over the links of a head and what the metric loses without it.";
+/** What was done to the heads where that is not what a gradient says something of. */
+const HOWS = { mean: "set to their mean", resample: "taken from another input" } as const;
 const NOT_COMPARED = "not compared with exact effects";
 
 /** Whether anything that is drawn is a measure of gradients. */
@@ -34,6 +36,16 @@ function said({ correlation, heads, of, first, most, largest }: AgreementOfMeasu
   return `how far the measure agrees with exact effects: ${over}; the head that matters most is ${other}`;
 }
 
+/** Why effects that are known say nothing of the measure; null where none are, or they do. */
+function whyNot({ edited, stream }: Scene): string | null {
+  const { effects } = edited ?? {};
+  if (!effects || effects.done === 0) return null;
+  if (effects.metric !== stream.metric) return `those found are of ${effects.metric}`;
+  if (effects.how !== "zero") return `those found are of heads ${HOWS[effects.how]}`;
+  if (effects.agreement) return "fewer than two heads were run";
+  return effects.at === null ? null : `those found are after “${effects.at.trim()}”`;
+}
+
 /** Whether the heads can be run for a measure that is drawn, and were not. */
 export function isUncompared(scene: Scene): boolean {
   const { effects } = scene.edited ?? {};
@@ -41,12 +53,19 @@ export function isUncompared(scene: Scene): boolean {
   return isDrawn(scene) && measured(scene) === undefined && !running;
 }
 
-/** How far the measure that is drawn agrees, in one line; null where none of gradients is drawn. */
-export function agreementNote(scene: Scene): string | null {
+/**
+ * How far the measure that is drawn agrees, in one line; null where none of gradients is drawn.
+ * `offered` is whether the reader can have it compared.
+ */
+export function agreementNote(scene: Scene, offered = false): string | null {
   if (!isDrawn(scene)) return null;
   const found = measured(scene);
   if (found) return said(found);
-  if (isUncompared(scene)) return NOT_COMPARED;
+  if (isUncompared(scene)) {
+    const why = whyNot(scene);
+    const not = offered ? `${NOT_COMPARED} yet` : NOT_COMPARED;
+    return why === null ? not : `${not}: ${why}`;
+  }
   const { done = 0, of = 0 } = scene.edited?.effects ?? {};
   return `comparing with exact effects: ${done} of ${of} heads`;
 }

@@ -147,13 +147,19 @@ function drawRow(surface: Surface, scene: Scene, row: ContextRow, width: number)
   surface.text(LEFT + VALUE, first + lines.length * LINE, context.closed, style);
 }
 
+/** Whether a row is whole above the lower edge: what would be cut there waits until it is scrolled to. */
+export function isWhole(row: { readonly y: number; readonly height: number }, frame: Frame) {
+  return row.y + row.height - GAP / 2 - frame.scroll <= frame.height;
+}
+
 export function drawContexts(
   surface: Surface,
   scene: Scene,
   part: ContextPart,
-  width: number,
+  frame: Frame,
 ): void {
   const { theme } = scene;
+  const { width } = frame;
   const middle = part.top + (SWITCH - 4) / 2;
   surface.text(LEFT, middle, "contexts by", { fill: theme.muted, size: SIZE });
   for (const { text, chosen, rect } of part.choices) {
@@ -169,8 +175,9 @@ export function drawContexts(
     const style = { fill: theme.muted, size: SMALL, maxWidth: width - 2 * LEFT };
     surface.text(LEFT, part.top + SWITCH + KEY_LINE / 2 - 3, MARKS, style);
   }
-  for (const row of part.rows) drawRow(surface, scene, row, width);
+  for (const row of part.rows) if (isWhole(row, frame)) drawRow(surface, scene, row, width);
   const y = part.end - HEADING / 2;
+  if (!isWhole({ y, height: HEADING / 2 }, frame)) return;
   surface.line(LEFT, part.end - HEADING + 2, width - LEFT, part.end - HEADING + 2, {
     stroke: theme.rule,
   });
@@ -185,18 +192,24 @@ const opening = ({ context: { input, query, key }, at }: ContextRow): Hit => ({
 });
 
 /** What lies at a place of the content. */
-export function contextHit(scene: Scene, part: ContextPart, x: number, y: number): Hit | null {
+export function contextHit(
+  scene: Scene,
+  part: ContextPart,
+  frame: Frame,
+  { x, y }: { readonly x: number; readonly y: number },
+): Hit | null {
   const choice = part.choices.find(({ rect }) => contains(rect, x, y));
   if (choice) return choice.chosen ? null : { action: "contexts-by" };
   const row = part.rows.find((one) => y >= one.y && y < one.y + one.height);
-  return row && opens(scene, row.context) ? opening(row) : null;
+  return row && isWhole(row, frame) && opens(scene, row.context) ? opening(row) : null;
 }
 
 function rowName({ context }: ContextRow): string {
   const named = (which: "isQuery" | "isKey") =>
     context.parts.flat().find((token) => token[which])?.text ?? "";
   const link = `query ${named("isQuery")}, key ${named("isKey")}`;
-  return `context in input ${context.input}, ${formatWeight(context.value)}, ${link}: ${contextText(context)}`;
+  const closed = context.closed === null ? "" : ` (${context.closed})`;
+  return `context in input ${context.input}, ${formatWeight(context.value)}, ${link}: ${contextText(context)}${closed}`;
 }
 
 /** What can be reached by the keyboard; rects are in the frame. */
@@ -207,11 +220,10 @@ export function contextStops(scene: Scene, part: ContextPart, frame: Frame): rea
       const moved = { ...rect, y: rect.y - frame.scroll };
       return { action: "contexts-by", rect: moved, name: `contexts by ${text}` };
     });
-  const rows = part.rows
-    .filter(({ context }) => opens(scene, context))
-    .map((row): Stop => {
-      const rect = { x: 0, y: row.y - frame.scroll, width: frame.width, height: row.height };
-      return { ...opening(row), rect, name: rowName(row) };
-    });
+  const rows = part.rows.map((row): Stop => {
+    const rect = { x: 0, y: row.y - frame.scroll, width: frame.width, height: row.height };
+    const place = { rect, name: rowName(row) };
+    return opens(scene, row.context) ? { ...opening(row), ...place } : { ...place, onlyRead: true };
+  });
   return [...choices, ...rows];
 }

@@ -7,13 +7,14 @@ import type { Rect, Surface } from "../../surface/surface.js";
 import { ellipsize, textWidth, wrapText } from "../../surface/text.js";
 import { chosenScores, scoreTitle } from "../model/head-scores.js";
 import { placedHeads } from "../model/heads.js";
-import type { Stop, View } from "../view.js";
+import type { Frame, Stop, View } from "../view.js";
 import {
   type ContextPart,
   contextHit,
   contextPart,
   contextStops,
   drawContexts,
+  isWhole,
 } from "./context-rows.js";
 
 const LEFT = 6;
@@ -122,6 +123,14 @@ function drawRow(surface: Surface, scene: Scene, row: ExampleRow, width: number)
   });
 }
 
+/** At the lower edge, in the place of a row that would be cut there. */
+function drawMore(surface: Surface, scene: Scene, { contexts, rows }: List, frame: Frame): void {
+  const next = [...(contexts?.rows ?? []), ...rows].find((row) => !isWhole(row, frame));
+  const y = (next?.y ?? 0) + GAP / 2 + 2;
+  if (next === undefined || y + SIZE / 2 - frame.scroll > frame.height) return;
+  surface.text(LEFT + VALUE, y, "…", { fill: scene.theme.muted, size: SIZE });
+}
+
 /** The inputs of a survey that are most typical of the selected head. */
 export const examplesView: View = {
   name: "examples",
@@ -146,8 +155,9 @@ export const examplesView: View = {
     surface.group(
       "examples",
       () => {
-        if (list.contexts) drawContexts(surface, scene, list.contexts, width);
-        for (const row of list.rows) drawRow(surface, scene, row, width);
+        if (list.contexts) drawContexts(surface, scene, list.contexts, frame);
+        for (const row of list.rows) if (isWhole(row, frame)) drawRow(surface, scene, row, width);
+        drawMore(surface, scene, list, frame);
         if (meta.survey?.can_open || above) return;
         const y = list.height - LINE / 2;
         if (textWidth(HOW, 10) < width) surface.text(LEFT, y, HOW, { fill: theme.muted, size: 10 });
@@ -160,19 +170,22 @@ export const examplesView: View = {
     if (y < TOP || y >= frame.height || x < 0 || x >= frame.width) return null;
     const at = y + frame.scroll;
     const list = listOf(scene, frame.width);
-    const context = list.contexts && contextHit(scene, list.contexts, x, at);
+    const context = list.contexts && contextHit(scene, list.contexts, frame, { x, y: at });
     if (context) return context;
     const row = list.rows.find((one) => at >= one.y && at < one.y + one.height);
-    return row && opens(scene, row) ? { action: "open-example", example: row.index } : null;
+    return row && isWhole(row, frame) && opens(scene, row)
+      ? { action: "open-example", example: row.index }
+      : null;
   },
 
   stops(scene, frame) {
     const list = listOf(scene, frame.width);
-    const openable = list.rows.filter((row) => opens(scene, row));
-    const examples = openable.map((row): Stop => {
+    const examples = list.rows.map((row): Stop => {
       const rect = rowRect(row, frame.width, frame.scroll);
       const name = `example ${row.index}, ${formatWeight(row.value)}, ${row.lines.join(" ")}`;
-      return { action: "open-example", example: row.index, rect, name };
+      return opens(scene, row)
+        ? { action: "open-example", example: row.index, rect, name }
+        : { rect, name, onlyRead: true };
     });
     const contexts = list.contexts ? contextStops(scene, list.contexts, frame) : [];
     return [...contexts, ...examples].filter(

@@ -17,8 +17,13 @@ export interface TraceColumn {
 /** Positions that are left out between two columns. */
 export interface TraceBreak {
   readonly x: number;
+  readonly width: number;
+  /** The first of them. */
+  readonly first: number;
   readonly count: number;
   readonly numbered: boolean;
+  /** How many, in as many words as there is room for. */
+  readonly text: string;
 }
 
 export interface TraceColumns {
@@ -93,11 +98,12 @@ export function columnsOf(trace: Trace, left: number, width: number): TraceColum
   const pitch = pitchOf(width, Math.max(1, shown.length), gaps);
   const broken = Math.min(WIDEST_BREAK, BREAK * pitch);
   const placed = new Map<number, number>();
-  const gapsAt: { x: number; count: number }[] = [];
+  const gapsAt: Omit<TraceBreak, "numbered" | "text">[] = [];
   let x = left;
   missing.forEach((count, at) => {
     if (count > 0) {
-      gapsAt.push({ x: x + broken / 2, count });
+      const first = (ends[at] as number) + 1;
+      gapsAt.push({ x: x + broken / 2, width: broken, first, count });
       x += broken;
     }
     const position = shown[at];
@@ -114,10 +120,19 @@ export function columnsOf(trace: Trace, left: number, width: number): TraceColum
   const named = withRoom(
     order.map((position) => ({ x: at(position), width: turned ? TURNED_PITCH : 0.99 * pitch })),
   );
-  const numbers = withRoom([
-    ...order.map((position) => ({ x: at(position), width: numberWidth(String(position)) })),
-    ...gapsAt.map((each) => ({ x: each.x, width: numberWidth(`+${each.count}`) })),
-  ]);
+  const numbered = (texts: readonly string[]) =>
+    withRoom([
+      ...order.map((position) => ({ x: at(position), width: numberWidth(String(position)) })),
+      ...gapsAt.map(({ x: middle }, gap) => ({
+        x: middle,
+        width: numberWidth(texts[gap] as string),
+      })),
+    ]);
+  // All alike: in words, or as "+43", which the notes below explain.
+  const words = gapsAt.map(({ count }) => `${count} left out`);
+  const roomy = numbered(words).slice(order.length).every(Boolean);
+  const texts = roomy ? words : gapsAt.map(({ count }) => `+${count}`);
+  const numbers = numbered(texts);
   const rank = new Map(order.map((position, place) => [position, place]));
   return {
     columns: shown.map((position) => ({
@@ -130,6 +145,7 @@ export function columnsOf(trace: Trace, left: number, width: number): TraceColum
     })),
     breaks: gapsAt.map((each, place) => ({
       ...each,
+      text: texts[place] as string,
       numbered: numbers[order.length + place] as boolean,
     })),
     turned,

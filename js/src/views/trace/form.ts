@@ -12,11 +12,14 @@ import type { Hit } from "../../state/interaction.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
 import { pointer } from "../shared/series.js";
 import type { Frame, Stop, View } from "../view.js";
+import type { TraceBreak } from "./columns.js";
 import { formatChange, type LinkPath, layoutTrace, type TraceLayout } from "./layout.js";
 import {
   drawnTrace,
   drawTraceView,
+  LEFT_OUT_WHY,
   labelsOf,
+  leftOutWords,
   type TraceFocus,
   traceNotes,
   traceWords,
@@ -155,9 +158,38 @@ function tokenAt(scene: Scene, layout: TraceLayout, x: number, y: number): Hit |
   return column && query !== undefined ? { query, pin: { query: column.position } } : null;
 }
 
+/** Below the links, where the axis leaves positions out. */
+function breakRect({ field, height }: TraceLayout, { x, width }: TraceBreak): Rect {
+  const top = field.y + field.height;
+  return { x: x - width / 2, y: top, width, height: height - top };
+}
+
+const breakAt = (layout: TraceLayout, x: number, y: number) =>
+  layout.breaks.find((each) => contains(breakRect(layout, each), x, y));
+
+/** The tokens that are left out there, as far as a card has room for them. */
+const LONGEST_TEXT = 60;
+function textOf({ labels }: Trace, { first, count }: TraceBreak): string {
+  const text = labels.slice(first, first + count).join(" ");
+  return text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT - 1)}…` : text;
+}
+
 /** "layer 3 head 3: “it” → “cat”" */
 function nameOf({ labels }: Trace, { layer, head, query, key }: TracedLink): string {
   return `layer ${layer} head ${head}: “${labels[query]}” → “${labels[key]}”`;
+}
+
+function drawBreakCard(surface: Surface, scene: Scene, { trace, layout }: Drawn, frame: Frame) {
+  const at = pointer(scene.hover, "head");
+  const found = at && breakAt(layout, at.x, at.y + frame.scroll);
+  if (!found) return;
+  const bounds = { x: 0, y: 0, width: frame.width, height: frame.height };
+  const colour = scene.theme.background;
+  const rows = [
+    { colour, label: `“${textOf(trace, found)}”`, value: "", note: "" },
+    { colour, label: LEFT_OUT_WHY, value: "", note: "" },
+  ];
+  drawCard(surface, { title: leftOutWords(found), rows }, at, bounds, scene.theme);
 }
 
 function drawLinkCard(surface: Surface, scene: Scene, { trace, layout }: Drawn, frame: Frame) {
@@ -210,13 +242,17 @@ export const traceForm: Omit<View, "name"> = {
     };
     surface.group("trace", draw, { clip: area, y: -scroll });
     drawLinkCard(surface, scene, drawn, frame);
+    drawBreakCard(surface, scene, drawn, frame);
   },
 
   hit(scene, frame, x, y) {
     const drawn = drawnAt(scene, frame.width);
     if (!drawn) return null;
-    const link = linkAt(scene, drawn.layout, x, y + frame.scroll);
-    return link ? hitOf(scene, link) : tokenAt(scene, drawn.layout, x, y + frame.scroll);
+    const { layout } = drawn;
+    const link = linkAt(scene, layout, x, y + frame.scroll);
+    if (link) return hitOf(scene, link);
+    // There is nothing to press where positions are left out, only something to be told.
+    return breakAt(layout, x, y + frame.scroll) ? {} : tokenAt(scene, layout, x, y + frame.scroll);
   },
 
   reveal(scene, frame) {
@@ -234,16 +270,21 @@ export const traceForm: Omit<View, "name"> = {
     if (!drawn || onPaper(scene)) return [];
     const { trace, layout } = drawn;
     const labels = labelsOf(layout, focusOf({ ...scene, hover: null }).mark);
-    return layout.paths
-      .map((path): Stop => {
-        const { link } = path;
-        const { x, y, width, height } = placeOf(layout, path, labels);
-        const { change, estimate } = link;
-        const how = change === null ? `about ${formatChange(estimate)}` : `${formatChange(change)}`;
-        const name = `${nameOf(trace, link)}, ${how} without it`;
-        return { ...hitOf(scene, link), rect: { x, y: y - frame.scroll, width, height }, name };
-      })
-      .filter(({ rect }) => rect.y >= 0 && rect.y + rect.height <= frame.height)
-      .slice(0, MOST_STOPS);
+    const told = layout.breaks.map((each): Stop => {
+      const rect = breakRect(layout, each);
+      const name = `${leftOutWords(each)}: ${LEFT_OUT_WHY}`;
+      return { rect: { ...rect, y: rect.y - frame.scroll }, name, onlyRead: true };
+    });
+    const links = layout.paths.map((path): Stop => {
+      const { link } = path;
+      const { x, y, width, height } = placeOf(layout, path, labels);
+      const { change, estimate } = link;
+      const how = change === null ? `about ${formatChange(estimate)}` : `${formatChange(change)}`;
+      const name = `${nameOf(trace, link)}, ${how} without it`;
+      return { ...hitOf(scene, link), rect: { x, y: y - frame.scroll, width, height }, name };
+    });
+    return [...links.slice(0, MOST_STOPS), ...told].filter(
+      ({ rect }) => rect.y >= 0 && rect.y + rect.height <= frame.height,
+    );
   },
 };

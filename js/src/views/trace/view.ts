@@ -11,7 +11,13 @@ import {
 import type { Trace } from "../../protocol/generated.js";
 import type { Theme } from "../../styles/theme.js";
 import type { Surface } from "../../surface/surface.js";
-import { LONGEST_LABEL, NUMBER_SIZE, TOKEN_SIZE, type TraceColumn } from "./columns.js";
+import {
+  LONGEST_LABEL,
+  NUMBER_SIZE,
+  TOKEN_SIZE,
+  type TraceBreak,
+  type TraceColumn,
+} from "./columns.js";
 import { formatChange, METRIC_SIZE, sizeOf, type TraceLayout } from "./layout.js";
 
 /** Half of a blank in the lines of the layers, which says that the axis is broken there. */
@@ -82,11 +88,11 @@ function drawPositions(
   for (const { x, position, numbered } of columns) {
     if (numbered) surface.text(x, height - 8, String(position), small);
   }
-  for (const { x, count, numbered } of breaks) {
+  for (const { x, text, numbered } of breaks) {
     if (!numbered) continue;
     const free = !columns.some((each) => each.labelled && Math.abs(each.x - x) < DOTS);
     if (free) surface.text(x, input + 11, "…", { ...small, size: 12 });
-    surface.text(x, height - 8, `+${count}`, small);
+    surface.text(x, height - 8, text, small);
   }
 }
 
@@ -152,9 +158,21 @@ export function traceNotes(trace: Trace, layout: TraceLayout): readonly string[]
     notes.push(`${cut}: ${formatChange(traced)}; ${without}: ${formatChange(every)}${share}.`);
   }
   if (count > links.length) notes.push(`Drawn: the ${links.length} largest of ${count} links.`);
-  if (layout.breaks.length > 0) notes.push("Below: numbers of positions; + so many are left out.");
+  const short = layout.breaks.some(({ text, numbered }) => numbered && text.startsWith("+"));
+  if (layout.breaks.length > 0)
+    notes.push(`Below: numbers of positions${short ? "; + so many are left out" : ""}.`);
   return notes;
 }
+
+/** "positions 1 to 43 are left out" */
+export function leftOutWords({ first, count }: TraceBreak): string {
+  return count === 1
+    ? `position ${first} is left out`
+    : `positions ${first} to ${first + count - 1} are left out`;
+}
+
+/** Why they are: they have a column where a link begins or ends. */
+export const LEFT_OUT_WHY = "no link of this trace begins or ends there";
 
 /** What a trace says: which link the metric depends on most, and how much; labels are cut to so many characters. */
 export function traceSentence(trace: Trace, longest = Number.POSITIVE_INFINITY) {

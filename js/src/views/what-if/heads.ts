@@ -64,13 +64,21 @@ export function effectSizes(scene: Scene): Float32Array | null {
   );
 }
 
-/** Over the heads, instead of their name. */
-export function effectsTitle(scene: Scene): string | null {
+/** Over the heads, instead of their name; in fewer words where the whole does not fit. */
+export function effectsTitle(
+  scene: Scene,
+  fits: (title: string) => boolean = () => true,
+): string | null {
   const effects = scene.edited?.effects;
   const { score } = scene.state;
   // Heads that are coloured by something else are not by this.
   if (score !== null && score !== EFFECT) return null;
-  return effects && hasEffects(scene) ? `Heads by effect on ${metricName(effects.metric)}` : null;
+  if (!effects || !hasEffects(scene)) return null;
+  const what = `effect on ${metricName(effects.metric)}`;
+  const whole = `Heads by ${what}`;
+  if (fits(whole)) return whole;
+  // The list of scores beside it says it already.
+  return score === EFFECT ? null : `E${what.slice(1)}`;
 }
 
 const HOW = { zero: "zeroed", mean: "set to its mean", resample: "taken from another input" };

@@ -111,3 +111,18 @@ test("the other axis of a scatter may be effects, known or to be found", () => {
   const known = read(scoreBar(sceneOf(EFFECTS, scatter), events(null)));
   expect(known.texts.get("effect")).toBe("effect on “was”");
 });
+
+test("what heads are scored by is in the list, also where nobody can ask for it again", () => {
+  const { texts } = read(scoreChoice(sceneOf(null, { score: "effect" }), events(null)));
+  expect(texts.get("effect")).toBe("effect");
+  expect(read(scoreChoice(sceneOf(null), events(null))).texts.has("effect")).toBe(false);
+});
+
+test("heads that have nothing but a score offer no way to be without one", () => {
+  const scored = sceneOf(null, { score: "broad" });
+  const written = (scene: typeof scored) => JSON.stringify(scoreBar(scene, events(null)));
+  expect(written(scored)).toContain("aw-no-score");
+  const survey = { inputs: 2, can_open: false, texts: {} };
+  const bare = { ...scored, meta: { ...scored.meta, survey } } as typeof scored;
+  expect(written(bare)).not.toContain("aw-no-score");
+});

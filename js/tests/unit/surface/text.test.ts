@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ellipsize, printable, textWidth, wrapText } from "../../../src/surface/text.js";
+import { ellipsize, printable, textWidth, wrapNote, wrapText } from "../../../src/surface/text.js";
 
 test("widths follow the metrics of Helvetica, in proportion to the size", () => {
   expect(textWidth("cat", 10)).toBeCloseTo(10 * (0.5 + 0.556 + 0.278), 6);
@@ -53,4 +53,15 @@ test("wrapped lines hold every word in order and fit", () => {
   expect(lines.join(" ")).toBe(text);
   for (const line of lines) expect(textWidth(line, 12)).toBeLessThanOrEqual(120);
   expect(wrapText("incomprehensibilities", 40, 12)[0]).toMatch(/…$/);
+});
+
+test("no line of a note begins or ends with the dot that divides its words", () => {
+  const note = "wide words here · after the dot · and more of them";
+  const widths = Array.from({ length: 60 }, (_, at) => 60 + 4 * at);
+  const wrapped = widths.map((width) => wrapText(note, width, 11));
+  // Without it some do.
+  expect(wrapped.flat().some((line) => line.startsWith("·") || line.endsWith("·"))).toBe(true);
+  for (const line of widths.flatMap((width) => wrapNote(note, width, 11)))
+    expect(line).not.toMatch(/^·|·$/);
+  expect(wrapNote(note, 900, 11)).toEqual([note]);
 });

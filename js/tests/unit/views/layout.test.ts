@@ -23,6 +23,20 @@ test.each([8, 40, 120])(
   },
 );
 
+test("three columns show heads no smaller than two: a wider page gives them no less room", () => {
+  const { model } = place(attentionScene(), 1220);
+  // A window of 1,000 pixels leaves a notebook's cell 820.
+  const narrow = place(attentionScene(), 820).model as ViewBox;
+  expect(model?.rect.width).toBeGreaterThan(narrow.rect.width);
+  for (const width of [940, 1100, 1220, 1400, 1800]) {
+    const views = place(attentionScene(), width);
+    const [heads, ...others] = [views.model, views.head, views.neuron] as ViewBox[];
+    expect(heads?.rect.width).toBeGreaterThanOrEqual(282);
+    for (const { rect } of others) expect(rect.width).toBeGreaterThan(290);
+    expect((others[1]?.rect.x ?? 0) + (others[1]?.rect.width ?? 0)).toBeLessThanOrEqual(width);
+  }
+});
+
 test("heights follow the content", () => {
   const height = (count: number) =>
     layoutViews(attentionScene({ queries: tokens(count), state: { view: "head" } }), 900).height;

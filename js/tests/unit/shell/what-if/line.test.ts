@@ -165,3 +165,11 @@ test("of a survey and of compared records the line says why nothing can be edite
     false,
   ]);
 });
+
+test("what stands beside the sentence is divided by a blank's dot, which no row begins or ends with", () => {
+  const history = toggle(NO_EDITS, PART);
+  const html = line({ history }, { ...DONE, method: "recomputed exactly", kl: 1 });
+  // The dot of the text is for who has it read out.
+  for (const [, before] of html.matchAll(/(.{0,40})·/g))
+    if (!/\d$/.test(before ?? "")) expect(before).toMatch(/class="aw-hidden"> $/);
+});

@@ -3,7 +3,12 @@ import { formatWeight } from "../../../../src/marks/format.js";
 import { rowMiddle, visibleRows } from "../../../../src/marks/text/token-axis.js";
 import type { Scene } from "../../../../src/scene/scene.js";
 import { headView } from "../../../../src/views/head/view.js";
-import { linesLayout, linesOverflow, scrollTo } from "../../../../src/views/lines/layout.js";
+import {
+  columnWidths,
+  linesLayout,
+  linesOverflow,
+  scrollTo,
+} from "../../../../src/views/lines/layout.js";
 import {
   allLinks,
   drawnShare,
@@ -179,4 +184,27 @@ test("the key under the pointer makes nothing anew that it does not change", () 
   expect(drawnShare(first)).toBe(drawnShare(second));
   expect(shareKey(first)).toBe(shareKey(second));
   expect(shareKey(first)).not.toBe(shareKey(one));
+});
+
+test("long labels take room from the links, and a short column leaves its own to the other", () => {
+  const labelled = (labels: readonly string[]) =>
+    labels.map((label, index) => ({ index, label, special: false })) as never;
+  const short = labelled(["a", "of"]);
+  const long = labelled(["internationalisation", "antidisestablishmentarianism"]);
+  const widthsOf = (queries: never, keys: never, width = 330) =>
+    columnWidths({
+      rect: { x: 0, y: 0, width, height: 300 },
+      queries,
+      keys,
+      labelSize: 12,
+      numbers: 1,
+    });
+  const both = widthsOf(long, long);
+  expect(both.query).toBe(both.key);
+  // More than two fifths of the width would leave them; a link can still be followed.
+  expect(both.query).toBeGreaterThan((0.6 * 330 - 72) / 2 + 10);
+  expect(330 - both.query - both.key - 72).toBeGreaterThanOrEqual(0.28 * 330);
+  const one = widthsOf(short, long);
+  expect(one.query).toBe(widthsOf(short, short).query);
+  expect(one.key).toBeGreaterThan(both.key);
 });

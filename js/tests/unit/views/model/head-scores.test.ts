@@ -442,9 +442,13 @@ describe("a survey", () => {
     examplesView.draw(surface, given, { width: 500, height: 300, scroll: 0 });
     expect(surface.texts).toContain("input 5: survey.texts[5]");
     expect(surface.texts).toContain("to open one: survey.view(model, tokenizer)");
-    // Nothing there looks as if it could be clicked.
+    // Nothing there looks as if it could be clicked; the text is read out all the same.
     const at = { width: 500, height: 300, scroll: 0 };
-    expect(examplesView.stops(given, at)).toEqual([]);
+    const [stop, ...others] = examplesView.stops(given, at);
+    expect(stop).toMatchObject({ onlyRead: true });
+    expect(stop?.name).toMatch(/^example 5, .*, input 5: survey\.texts\[5\]$/);
+    expect(stop).not.toHaveProperty("action");
+    expect(others.every(({ onlyRead }) => onlyRead)).toBe(true);
     expect(examplesView.hit(given, at, 90, 40)).toBeNull();
     const open = bareScene({ layer: 1, heads: [2] }, { can_open: false, example: 5 });
     expect(examplesView.stops(open, at).map(({ example }) => example)).toEqual([5]);

@@ -390,8 +390,19 @@ test.each([380, 460, 700, 1300])(
   },
 );
 
+test.each([330, 458, 640])("%d px: long labels have room before the bars do", (width) => {
+  for (const hasScores of [true, false]) {
+    const usual = columnsOf(width, hasScores);
+    expect(columnsOf(width, hasScores, 40)).toEqual(usual);
+    const { label, bar, weight } = columnsOf(width, hasScores, 400);
+    expect(label.width).toBeGreaterThan(usual.label.width);
+    expect(bar.width).toBeGreaterThanOrEqual(89);
+    expect(bar.x + bar.width).toBeLessThanOrEqual(weight.x);
+  }
+});
+
 test("a line is left free below everything", () => {
-  const vectors = { hasVectors: true, hasValues: true, directions: 0 };
+  const vectors = { hasVectors: true, hasValues: true, directions: 0, labels: 0 };
   const sizes = { width: 460, ...vectors, reasonLines: 0, equationLines: 2 };
   const rows = { keys: 5, sink: 0, masked: 0 };
   const { output, height } = linkLayout({ ...sizes, height: 560, rows, allKeys: false });

@@ -70,9 +70,18 @@ test("each measure has its own, and what is none of gradients has none", () => {
 
 test("where the effects are not known, or of something else, that is said", () => {
   expect(agreementNote(sceneOf(null))).toBe(NOT);
-  expect(agreementNote(sceneOf(EFFECTS))).toBe(NOT);
-  // Stopped before two heads were run.
-  expect(agreementNote(sceneOf({ ...EFFECTS, state: "stopped", agreement: {} }))).toBe(NOT);
+  const why = (effects: Partial<EffectsOfHeads>, offered = false) =>
+    agreementNote(sceneOf({ ...EFFECTS, ...effects }), offered);
+  expect(why({ metric: "log p(“was”)" })).toBe(`${NOT}: those found are of log p(“was”)`);
+  expect(why({ metric: "log p(“was”)" }, true)).toBe(`${NOT} yet: those found are of log p(“was”)`);
+  expect(why({ how: "mean" })).toBe(`${NOT}: those found are of heads set to their mean`);
+  // The same metric, read elsewhere.
+  expect(why({ at: "mat" })).toBe(`${NOT}: those found are after “mat”`);
+  // Stopped before two heads were run, or before the first.
+  expect(why({ state: "stopped", done: 1, agreement: {} })).toBe(
+    `${NOT}: fewer than two heads were run`,
+  );
+  expect(why({ state: "refused", done: 0 })).toBe(NOT);
   const running = sceneOf({ ...EFFECTS, state: "running", done: 3, agreement: {} });
   expect(agreementNote(running)).toBe("comparing with exact effects: 3 of 16 heads");
   expect([isUncompared(sceneOf(null)), isUncompared(running)]).toEqual([true, false]);

@@ -158,21 +158,54 @@ test("a click opens the input at the link, and not what is closed", () => {
   expect(stops.map(({ action, name }) => [action, name.slice(0, 46)])).toEqual([
     ["contexts-by", "contexts by strongest links"],
     ["open-example", "context in input 7, 0.988, query rice, key dee"],
+    // What is closed is there to be read.
+    [undefined, "context in input 9, 0.500, query it, key cat: "],
     ["open-example", "example 0, 0.250, a text"],
   ]);
   const place = { query: 14, key: 2 };
   expect(stops[1]).toMatchObject({ example: 7, context: 0, place });
-  for (const { rect, name: _, ...rest } of stops) {
+  expect(stops[2]?.name).toContain(`cat it (${ROWS[1]?.closed})`);
+  for (const { rect, name: _, onlyRead = false, ...rest } of stops) {
     const hit = examplesView.hit(scene, frame, rect.x + 8, rect.y + rect.height / 2);
-    expect(rest).toEqual(hit);
+    expect(onlyRead ? null : rest).toEqual(hit);
   }
   expect(drawn(scene).texts).toContain(ROWS[1]?.closed);
   const { y = 0, height = 0 } = stops[1]?.rect ?? {};
   expect(examplesView.hit(scene, frame, 90, y + height + 8)).toBeNull();
   const alone = surveyScene({}, { can_open: false }).scene;
-  const openable = examplesView.stops(alone, frame).filter(({ context }) => context !== undefined);
-  expect(openable).toEqual([]);
+  const contexts = examplesView
+    .stops(alone, frame)
+    .filter(({ name }) => name.startsWith("context "));
+  expect(contexts.map(({ onlyRead, action }) => [onlyRead, action])).toEqual([
+    [true, undefined],
+    [true, undefined],
+  ]);
   expect(drawn(alone).texts).toContain("to open one: survey.view(model, tokenizer)");
+});
+
+test("a row that the lower edge would cut is not drawn, nor pressed, until it is scrolled to", () => {
+  const many = Array.from({ length: 9 }, (_, n) => ({
+    ...ROWS[0],
+    value: n / 10,
+    tokens: [
+      ["cat", KEY],
+      [`it${n}`, QUERY],
+    ],
+  }));
+  const { scene } = surveyScene({}, {}, many);
+  const last = (at: typeof frame) => {
+    const surface = new RecordingSurface(at.width, at.height);
+    examplesView.draw(surface, scene, at);
+    return surface.texts.filter((text) => text.startsWith("it")).at(-1);
+  };
+  const whole = { ...frame, height: examplesView.contentHeight(scene, frame.width, 0) };
+  const rects = examplesView.stops(scene, whole).filter(({ context }) => context !== undefined);
+  const { rect } = rects[5] as { rect: { y: number; height: number } };
+  expect(last({ ...frame, height: rect.y + rect.height })).toBe("it5");
+  const cut = { ...frame, height: rect.y + rect.height / 2 };
+  expect(last(cut)).toBe("it4");
+  expect(examplesView.hit(scene, cut, 90, rect.y + 4)).toBeNull();
+  expect(last({ ...cut, scroll: rect.height })).toBe("it5");
 });
 
 test("contexts are searched by their text", () => {

@@ -168,6 +168,28 @@ describe("what is drawn", () => {
     for (const text of ["−5.0", "≈ −0.40", "0.9", "6 back"]) expect(texts).toContain(text);
   });
 
+  test("positions that are left out say so where one points, and to who reads the page aloud", () => {
+    const labels = Array.from({ length: 60 }, (_, at) => `w${at}`);
+    const trace = traceOf([link([1, 2, 58, 40], -4.97)], { labels, starts: [58] });
+    const scene = sceneOf({ queries: labels, keys: labels }, foundOf({ trace }));
+    const stops = traceForm.stops(scene, FRAME);
+    const why = "no link of this trace begins or ends there";
+    expect(stops.filter(({ onlyRead }) => onlyRead).map(({ name }) => name)).toEqual([
+      `positions 0 to 39 are left out: ${why}`,
+      `positions 41 to 57 are left out: ${why}`,
+    ]);
+    const { rect } = stops.find(({ name }) => name.startsWith("positions 41")) as {
+      rect: { x: number; y: number; width: number; height: number };
+    };
+    const [x, y] = [rect.x + rect.width / 2, rect.y + rect.height / 2];
+    // Something is to be told there, and nothing to be pressed.
+    expect(traceForm.hit(scene, FRAME, x, y)).toEqual({});
+    const texts = textsOf(drawn({ ...scene, hover: { source: "head", x, y } }));
+    expect(texts).toContain("positions 41 to 57 are left out");
+    expect(texts).toContain(why);
+    expect(texts.some((text) => text.startsWith("“w41 w42 w43"))).toBe(true);
+  });
+
   test("of links that are not all here it says how many there are", () => {
     const together = { traced: -5, every: -4 };
     const texts = textsOf(

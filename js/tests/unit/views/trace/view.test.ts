@@ -103,7 +103,12 @@ describe("columns", () => {
     const { columns, breaks } = columnsOf(trace, 0, 800);
     // One position between two that take part takes less room than a break.
     expect(columns.map(({ position }) => position)).toEqual([40, 41, 42, 199]);
-    expect(breaks.map(({ count }) => count)).toEqual([40, 156]);
+    expect(breaks.map(({ first, count, text }) => [first, count, text])).toEqual([
+      [0, 40, "40 left out"],
+      [43, 156, "156 left out"],
+    ]);
+    // Without the room for words, the notes say what "+" is.
+    expect(columnsOf(trace, 0, 160).breaks.map(({ text }) => text)).toEqual(["+40", "+156"]);
     const xs = [...columns, ...breaks].map(({ x }) => x);
     expect(new Set(xs).size).toBe(xs.length);
     expect(Math.min(...xs)).toBeGreaterThan(0);

@@ -117,6 +117,12 @@ test("below each head stands its effect, an estimate marked as one, and over the
   expect(shown).toContain("change of log p(“was”) when the head is zeroed");
   expect(shown).toContain("after “it” · solid: exact · hatched, ≈: an estimate");
   expect(titleOf(scene, "model")).toBe("Heads by effect on “was”");
+  // Where the list of scores leaves no room for all of it, the name of the metric stays.
+  const fits = (title: string) => title.length < 20;
+  expect(titleOf(scene, "model", fits)).toBe("Effect on “was”");
+  const scored = { ...scene, state: { ...scene.state, score: "effect" } };
+  expect(titleOf(scored, "model", fits)).toBe("Heads");
+  expect(titleOf(scored, "model")).toBe("Heads by effect on “was”");
   expect(titleOf(attentionScene(), "model")).toBe("Heads");
   const all = edited(attentionScene(), { effects: { ...EFFECTS, state: "done", done: 6 } });
   expect(texts(modelView, all)).toContain("after “it” · all exact");
