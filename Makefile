@@ -21,10 +21,14 @@ VENV := .venv
 TIMM := .timm
 BIN := $(abspath $(VENV)/bin)
 PYTEST := $(BIN)/python -m pytest
-# A process for each core, each with one thread; the files of tests keep their order. Pages want both cores for themselves.
+# A process for each core, each with one thread; the files of tests keep their order.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
-KERNEL_SIDE := OMP_NUM_THREADS=1 $(PYTEST) $(PARALLEL) -m "not browser"
-NOTEBOOKS := $(PYTEST) $(PARALLEL) --nbval --nbval-current-env --nbval-cell-timeout 300 notebooks
+# tests/conftest.py says which files come first, by more than the number of their tests.
+KERNEL_SIDE := OMP_NUM_THREADS=1 $(PYTEST) $(PARALLEL) --no-loadscope-reorder -m "not browser"
+# A page waits about half of its time, for frames and for its kernel: two of them, each with a browser and a server of its
+# own, keep two cores busy. More only wait for each other.
+BROWSER := $(PYTEST) -n 2 --dist loadfile tests/browser
+NOTEBOOKS := OMP_NUM_THREADS=1 $(PYTEST) $(PARALLEL) --nbval --nbval-current-env --nbval-cell-timeout 300 notebooks
 CONSTRAINTS := tests/constraints.txt
 SETUP := pyproject.toml $(CONSTRAINTS) js/hatch_build.py
 FRONT_END := $(shell find js/src -type f) js/build.mjs js/package.json js/package-lock.json \
@@ -35,11 +39,13 @@ export PATH := $(BIN):$(PATH)
 export JUPYTER_PREFER_ENV_PATH := 1
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-# $(call install,EXTRA): pip with one line for each package instead of a page.
+# $(call install,EXTRA): pip with one line for each package instead of a page. It would compile thousands of modules one after
+# another; they are compiled afterwards, by every core.
 install = @echo "Installing .[$(1)] into $(VENV); the first time it takes minutes, most of it PyTorch" \
 	&& set -o pipefail \
-	&& $(BIN)/python -m pip install --progress-bar off -c $(CONSTRAINTS) -e ".[$(1)]" \
+	&& $(BIN)/python -m pip install --no-compile --progress-bar off -c $(CONSTRAINTS) -e ".[$(1)]" \
 		| awk '/^(Collecting|  Building|Successfully)/ { print "  " substr($$0, 1, 100); fflush() }' \
+	&& { $(BIN)/python -W ignore -m compileall -qq -j 0 $(abspath $(VENV))/lib || true; } \
 	&& touch $@
 
 .PHONY: help demo lab test check docs hosts coverage compat fuzz bench clean chromium
@@ -57,7 +63,7 @@ test: $(VENV)/.dev js/node_modules/.package-lock.json attnwidget/static/widget.j
 	@cd js && npm test --silent
 	@failed=; \
 	echo "== kernel side"; $(KERNEL_SIDE) || failed="$$failed kernel-side"; \
-	echo "== browser"; $(PYTEST) tests/browser || failed="$$failed browser"; \
+	echo "== browser"; $(BROWSER) || failed="$$failed browser"; \
 	echo "== notebooks"; $(NOTEBOOKS) || failed="$$failed notebooks"; \
 	[ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
 
@@ -65,10 +71,11 @@ check: $(VENV)/.dev js/node_modules/.package-lock.json
 	@echo "== ruff"
 	@ruff check .
 	@ruff format --check .
-	@echo "== mypy"
-	@mypy
-	@echo "== generated code, import order, TypeScript, Biome"
-	@cd js && npm run --silent check
+	@echo "== mypy, beside it generated code, import order, TypeScript, Biome"
+	@mypy & types=$$!; failed=; \
+	(cd js && npm run --silent check) || failed=1; \
+	wait $$types || failed=1; \
+	[ -z "$$failed" ]
 
 docs: $(VENV)/.dev attnwidget/static/widget.js
 	@$(BIN)/python tests/docs/build.py site

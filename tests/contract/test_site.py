@@ -24,6 +24,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_every_public_name_and_notebook_has_its_place(site: Path) -> None:
     reference = (site / "api/attnwidget.html").read_text(encoding="utf-8")
     places = set(re.findall(r'id="([\w.]+)"', reference))
