@@ -18,6 +18,7 @@ from attnwidget.compute.layer_tensors import check_exact
 from attnwidget.edits.edits import check_edits
 from attnwidget.record import storage, viewers
 from attnwidget.record.from_weights import record_from_weights
+from attnwidget.record.hidden_states import is_kept_option
 from attnwidget.record.vocabulary import either
 
 if TYPE_CHECKING:
@@ -366,7 +367,7 @@ def capture(
     from attnwidget.capture.forward import check_numbers, run_recorded  # noqa: PLC0415
 
     check_numbers(model)
-    if not isinstance(hidden_states, bool):
+    if not is_kept_option(hidden_states):
         forward_kwargs["hidden_states"] = hidden_states
     given = inputs, target, forward_kwargs
     with (

@@ -53,20 +53,23 @@ class Tokens:
         return len(self.inputs["input_ids"])
 
 
-def tokens_of(model: nn.Module, one: Any, tokenizer: Any) -> Tokens | None:
-    """Return the tokens of a text, a pair or a chat; None for an input that cannot be padded.
+def tokens_of(model: nn.Module, one: Any, tokenizer: Any) -> Tokens | str:
+    """Return the tokens of a text, a pair or a chat, or why an input cannot be padded, and what can be done.
 
     Raises:
         ValueError: If there is no tokenizer, or it makes no tokens of it.
     """
     if not is_text(one):
-        return None
+        return f"{type(one).__name__} is no text: pass texts, or leave batch_size= out"
     named, hints = tokenize(one, tokenizer_of(model, tokenizer), {})
     if not set(named) <= set(_PADDED) or any(len(value) != 1 for value in named.values()):
-        return None
+        others = ", ".join(sorted(set(named) - set(_PADDED))) or "several rows of each input"
+        return f"the tokenizer gives {others}, which cannot be padded: leave batch_size= out"
     found = Tokens({name: torch.as_tensor(value)[0] for name, value in named.items()}, hints)
     most = max_tokens(model)
-    return None if most is not None and len(found) > most else found
+    if most is None or len(found) <= most:
+        return found
+    return f"it has {len(found):,} tokens, and the model reads {most:,} at once: pass shorter texts, or leave batch_size= out"
 
 
 def padded_pass(model: nn.Module, record: Record, tokenizer: Any) -> PaddedPass | str:

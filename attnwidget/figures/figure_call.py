@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from attnwidget.compute.checks import integer, listed
 from attnwidget.record.options import DrawnSelection, FigureOptions
-from attnwidget.serve.python_call import literal, named_options, view_call
+from attnwidget.serve.python_call import literal, named_options, view_call, with_link
 from attnwidget.serve.selection import resolve_selection
 from attnwidget.serve.selection_parts import STATE
 
@@ -101,6 +101,7 @@ def figure_call_of_view(
         if screen["dark"] and state["theme"] == "auto":
             drawn.setdefault("theme", "dark")
     figure = f"figure({', '.join(_written(drawn))})"
+    told = with_link(told)
     if state["form"] == "trace" and traced is not None:
         # It is waited for, where a notebook would go on without it.
         comma = "" if traced["call"].endswith("()") else ", "

@@ -10,7 +10,12 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-__all__ = ["HiddenStates"]
+__all__ = ["HiddenStates", "is_kept_option"]
+
+
+def is_kept_option(hidden_states: object) -> bool:
+    """Tell whether an argument ``hidden_states`` is that of `capture`: a truth value, which a model's own of this name is not."""
+    return isinstance(hidden_states, bool)
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -17,9 +17,12 @@ from attnwidget.serve.groups import RecordGroups
 from attnwidget.serve.thumbnails import Thumbnails
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import numpy as np
     from numpy.typing import NDArray
 
+    from attnwidget.analysis.score_definitions import Score
     from attnwidget.record.layer import Layer
     from attnwidget.record.positions import Position
     from attnwidget.record.record import Record
@@ -126,9 +129,9 @@ def _optional(attention: Record, stream: Stream, groups: ShownGroups) -> dict[st
     return {name: value for name, value in found.items() if value is not None}
 
 
-def described_scores() -> list[dict[str, str]]:
-    """Return every score with its words; see ``ScoreMeta`` in the schema."""
-    return [asdict(score) for score in SCORES.values()]
+def described_scores(scores: Iterable[Score] = tuple(SCORES.values())) -> list[dict[str, str]]:
+    """Return scores with their words, those of `SCORES` when left out; see ``ScoreMeta`` in the schema."""
+    return [asdict(score) for score in scores]
 
 
 def _generation(attention: Record) -> dict[str, Any] | None:

@@ -13,7 +13,7 @@ from attnwidget.serve.selection import resolve_selection
 from attnwidget.serve.selection_parts import STATE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Mapping
 
     from attnwidget.edits.edits import Edits
     from attnwidget.serve.source import Source
@@ -27,6 +27,8 @@ __all__ = [
     "opening",
     "view_call",
     "with_edits",
+    "with_link",
+    "without_link",
 ]
 
 # Where one looks. A view that is told a part of it opens on that; one that is told none may choose all of it.
@@ -34,6 +36,7 @@ PLACE = ("stream", "layer", "heads", "query", "key")
 _SCORES = ("score", "other_score")
 # A text that is longer is called ``inputs``: what is copied stays a line that one reads.
 _LONGEST_TEXT = 2_000
+_LINK = ("query", "key")
 
 
 def opening(source: Source, call: str | None = None, *, chosen: bool) -> dict[str, Any]:
@@ -56,8 +59,26 @@ def opening(source: Source, call: str | None = None, *, chosen: bool) -> dict[st
     return {**told, "opened": opened, "placed": different}
 
 
+def without_link(told: dict[str, Any]) -> dict[str, Any]:
+    """Return what `opening` says, for calls that do not name the link that the view opened on by itself.
+
+    Where a model can be run, a query that is named is where it is measured.
+    """
+    placed = {name: value for name, value in told["placed"].items() if name not in _LINK}
+    return {**told, "placed": placed} if "opened" in told else told
+
+
+def with_link(told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `opening` says, for calls that name the query and key on show, whoever chose them."""
+    return {**told, "placed": {**told["placed"], **dict.fromkeys(_LINK)}}
+
+
 def view_call(
-    told: Mapping[str, Any], state: Mapping[str, Any], traced: Mapping[str, Any] | None = None
+    told: Mapping[str, Any],
+    state: Mapping[str, Any],
+    traced: Mapping[str, Any] | None = None,
+    *,
+    unnamed: Container[str] = (),
 ) -> str:
     """Return the call that opens a view at a selection.
 
@@ -65,11 +86,15 @@ def view_call(
         told: What `opening` returned.
         state: The whole selection.
         traced: The trace that is known; see ``TraceOfView`` in the schema.
+        unnamed: Parts of the selection that nobody chose, which a view that is told a layer is not told.
     """
-    return f"{told['call']}{_listed(_given_options(told, state))}){_note(state, traced)}"
+    given = _given_options(told, state, unnamed)
+    return f"{told['call']}{_listed(given)}){_note(state, traced)}"
 
 
-def _given_options(told: Mapping[str, Any], state: Mapping[str, Any]) -> dict[str, Any]:
+def _given_options(
+    told: Mapping[str, Any], state: Mapping[str, Any], unnamed: Container[str]
+) -> dict[str, Any]:
     """Return the parts of a selection that are not what a view opens with."""
     opened = told.get("opened", {})
     # Of words and by gradients another link is chosen, of a rollout none.
@@ -86,6 +111,8 @@ def _given_options(told: Mapping[str, Any], state: Mapping[str, Any]) -> dict[st
         for name in STATE
         # With a layer the view opens there and chooses nothing itself.
         if (state[name] != base[name] or (name == "layer" and not stays))
+        # … and of query and key what is None is as it would be.
+        and (stays or name not in _LINK or (state[name] is not None and name not in unnamed))
         and state[name] not in unknown
         # A view that is made knows no effects yet.
         and not (name in _SCORES and state[name] == EFFECT)

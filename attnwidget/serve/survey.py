@@ -20,13 +20,13 @@ from attnwidget.serve.head_numbers import (
     labels_block,
     ranking_request,
     scored_aside,
-    scores_block,
 )
 from attnwidget.serve.meta import described_scores
 from attnwidget.serve.opening import CHOSEN_BY_CALLER, labelled, others
 from attnwidget.serve.source import RecordSource, Source
 from attnwidget.serve.survey_contexts import contexts_block, contexts_kept
 from attnwidget.surveys.contexts.rules import LINK
+from attnwidget.surveys.gold_links.shown_scores import ShownLinks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -97,14 +97,19 @@ class SurveyStream:
 
 
 class SurveyNumbers(HeadNumbers):
-    """Mean scores, their spread and typical examples, and rankings by links of the example that is open."""
+    """Mean scores, their spread, gold links and typical examples, and rankings by links of the example that is open."""
 
     def __init__(
-        self, survey: Survey, streams: Mapping[str, ShownStream], example: HeadNumbers | None
+        self,
+        survey: Survey,
+        streams: Mapping[str, ShownStream],
+        example: HeadNumbers | None,
+        gold: ShownLinks,
     ) -> None:
-        """Start with nothing but the survey, and the numbers of the example that is open."""
+        """Start with nothing but the survey, its gold links, and the numbers of the example that is open."""
         super().__init__(streams)
         self._survey = survey
+        self._gold = gold
         self._example = example
 
     def add_pattern(self, asked: Any) -> int:
@@ -126,7 +131,8 @@ class SurveyNumbers(HeadNumbers):
     def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
         """Compute the block that a request asks for, those of `RecordNumbers` and besides, float32.
 
-        - ``head_spreads``: ``[2, head, score]``, standard deviations of ``head_scores``;
+        - ``head_scores``: those of gold links after the others, which set their own keys aside: the same in both;
+        - ``head_spreads``: ``[2, head, score]``, standard deviations of ``head_scores``, NaN of gold links;
         - ``typical``: ``[2, head, place]``, index and score of each head's examples for ``score``, -1 for none;
         - ``contexts``: the places in which one head does most; see `contexts_block`.
 
@@ -146,14 +152,18 @@ class SurveyNumbers(HeadNumbers):
         if what == "contexts":
             return contexts_block(self._survey, request)
         found = self._survey.streams[request["stream"]]
+        gold = self._gold.values[request["stream"]]
         if what == "head_scores":
-            return scores_block(found.moments.scores())
+            scores = found.moments.scores()
+            whole = np.concatenate([layer.values for layer in scores])
+            without = np.concatenate([layer.without for layer in scores])
+            return encode(_beside(np.stack([whole, without]), gold))
         if what == "head_labels":
             return labels_block(found.moments.scores())
         if what == "head_spreads":
-            return encode(found.moments.spread[:2].astype(np.float32))
+            return encode(_beside(found.moments.spread[:2], np.full_like(gold, np.nan)))
         if request["score"] not in _NAMES:
-            message = f"score must be one of {', '.join(_NAMES)}, got {request['score']!r}."
+            message = f"inputs are ranked by one of {', '.join(_NAMES)}, got {request['score']!r}."
             raise ValueError(message)
         place = _NAMES.index(request["score"])
         typical = found.typical
@@ -226,7 +236,9 @@ class SurveySource(Source):
             }
         )
         numbers = None if self._record is None else self._record.heads
-        self._heads = SurveyNumbers(survey, self._streams, numbers)
+        self._gold = ShownLinks.of(survey.streams)
+        self.score_names = (*SCORES, *self._gold.names)
+        self._heads = SurveyNumbers(survey, self._streams, numbers, self._gold)
 
     @property
     def streams(self) -> Mapping[str, ShownStream]:
@@ -259,9 +271,12 @@ class SurveySource(Source):
         }
         if kept := contexts_kept(self.survey):
             about["contexts"] = kept
+        if gold := self._gold.described():
+            about["links"] = gold
         if self.example is not None:
             about["example"] = self.example
-        return {**described, "survey": about}, overview
+        scores = described_scores((*SCORES.values(), *self._gold.scores))
+        return {**described, "scores": scores, "survey": about}, overview
 
     def work(self, request: Mapping[str, Any]) -> Slices[tuple[Block, bytes]]:
         """Compute a block of the survey's scores or of the open example; see `Source.work`."""
@@ -316,29 +331,34 @@ class SurveySource(Source):
         start = {**self.start(given), **given}
         name, score = start["stream"], start["score"]
         if CHOSEN_BY_CALLER & set(given) or not (
-            is_word(name, self.survey.streams) and is_word(score, SCORES)
+            is_word(name, self.survey.streams) and is_word(score, self.score_names)
         ):
             return None
-        layers = self.survey.streams[name].moments.scores()
-        place = _NAMES.index(score)
-        # Of the scores that heads are coloured by.
-        without = is_word(start.get("aside"), (FIRST_AND_SPECIAL,))
-        tables = [(layer.without if without else layer.values)[:, place] for layer in layers]
-        best = [largest(values) for values in tables]
-        at = largest(np.array([values[head] for values, head in zip(tables, best, strict=True)]))
-        value = float(tables[at][best[at]])
+        at, value = self._best(name, score, start.get("aside"))
         if not np.isfinite(value):
             return None
-        head = {
-            "stream": name,
-            "layer": layers[at].layer,
-            "head": best[at],
-            "query": None,
-            "key": None,
-        }
-        why = f"the head with the highest mean score, {SCORES[score].label} {value:.3f}"
-        also = others(labelled(layers), (layers[at].layer, best[at]))
+        layers = self.survey.streams[name].moments.scores()
+        heads = [(layer.layer, head) for layer in layers for head in range(len(layer.values))]
+        layer, number = heads[at]
+        head = {"stream": name, "layer": layer, "head": number, "query": None, "key": None}
+        what = f"mean score, {SCORES[score].label}" if score in SCORES else f"{score},"
+        why = f"the head with the highest {what} {value:.3f}"
+        also = others(labelled(layers), (layer, number))
         return {**head, "weight": value, "why": why, "also": also}
+
+    def _best(self, stream: str, score: str, aside: object) -> tuple[int, float]:
+        """Return the place of the head with the highest score among all of a stream, and the score, NaN where none has one."""
+        if score not in SCORES:
+            found = self._gold.best(stream, score)
+            values = self._gold.values[stream][:, self._gold.names.index(score)]
+            return (0, np.nan) if found is None else (found, float(values[found]))
+        layers = self.survey.streams[stream].moments.scores()
+        # Of the scores that heads are coloured by.
+        without = is_word(aside, (FIRST_AND_SPECIAL,))
+        tables = [layer.without if without else layer.values for layer in layers]
+        values = np.concatenate(tables)[:, _NAMES.index(score)]
+        place = largest(values)
+        return place, float(values[place])
 
     def _opened(self) -> RecordSource:
         if self._record is None:
@@ -360,9 +380,14 @@ class SurveySource(Source):
             "positions": [pack([])],
             "streams": streams,
             "media": [],
-            "scores": described_scores(),
         }
         return described, bytes(offset)
+
+
+def _beside(both: NDArray[Any], gold: NDArray[Any]) -> Numbers:
+    """Return numbers of all weight and of what remains, ``[2, head, score]``, with those of gold links in each."""
+    scores = np.concatenate([both, np.stack([gold, gold])], axis=2)
+    return scores.astype(np.float32)
 
 
 def _is_defined(layers: Sequence[LayerScores], name: str) -> bool:

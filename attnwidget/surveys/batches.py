@@ -68,6 +68,8 @@ class Batches:
         size: Inputs of a batch.
         why_not: Why inputs are read one by one, once they are.
         padded: How texts are read together, once one was read.
+        alone: Why the first input was read alone that was not read in a batch; None where none was.
+        told: Whether it was said that nothing can be padded.
         proved: Tokens of the longest text of which both ways were compared.
         most: Tokens of the longest text that is read with others.
     """
@@ -76,6 +78,8 @@ class Batches:
     size: int
     why_not: str | None = None
     padded: PaddedPass | None = None
+    alone: str | None = None
+    told: bool = False
     proved: int = 0
     most: float = field(default=float("inf"))
 
@@ -101,6 +105,8 @@ class Batches:
             for each in held:
                 self._prepare(each)
             ready = [each for each in held if each.tokens is not None]
+            if not ready:
+                self._say_nothing_is_padded(len(held))
             ready.sort(key=lambda each: len(each.tokens or ()))
             for start in range(0, len(ready), self.size):
                 self._batch(ready[start : start + self.size])
@@ -117,7 +123,21 @@ class Batches:
             tokens = tokens_of(self.reader.model, held.given.one, self.reader.tokenizer)
         except Exception:  # noqa: BLE001  read alone it says what is wrong
             return
-        held.tokens = tokens
+        if isinstance(tokens, str):
+            self.alone = self.alone or tokens
+        else:
+            held.tokens = tokens
+
+    def _say_nothing_is_padded(self, count: int) -> None:
+        """Warn once that none of so many inputs, the first of all, can be read with others."""
+        if self.told or self.padded is not None or self.alone is None:
+            return
+        self.told = True
+        first = f"the first {count} inputs are" if count > 1 else "the first input is"
+        warnings.warn(
+            f"batch_size={self.size}: {first} read one by one, as none can be padded: {self.alone}.",
+            stacklevel=2,
+        )
 
     def _batch(self, batch: Sequence[_Held]) -> None:
         """Read a batch, unless it is found out that it cannot be; what has nothing found then is read alone."""

@@ -145,7 +145,7 @@ def survey(
 
     Warns:
         UserWarning: If some inputs could not be recorded; `Survey.skipped` says which and why. If the file cannot be
-            written on the way.
+            written on the way. If inputs are read one by one in spite of ``batch_size``, with the reason.
 
     Example:
         >>> survey(model, ["the cat sat .", "it was tired ."], tokenizer, progress=False)

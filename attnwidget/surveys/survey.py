@@ -27,9 +27,10 @@ from attnwidget.surveys import storage
 from attnwidget.surveys.comparing import SurveyComparison, compare_surveys
 from attnwidget.surveys.contexts.queries import ReadsContexts, let_go, used_inputs
 from attnwidget.surveys.gold_links.of_survey import HasLinks
+from attnwidget.surveys.group_shares import HasGroupShares
 from attnwidget.surveys.merged_streams import merged_streams
 from attnwidget.surveys.statistics import Moments, Surveyed, Typical
-from attnwidget.surveys.tables import example_rows, group_rows, score_rows, wanted_layers
+from attnwidget.surveys.tables import example_rows, score_rows, wanted_layers
 
 if TYPE_CHECKING:
     import os
@@ -54,7 +55,7 @@ TEXT_LENGTH = 2000
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
-class Survey(ReadsContexts, HasLinks, Pages):
+class Survey(ReadsContexts, HasLinks, HasGroupShares, Pages):
     """Head scores over many inputs: mean and spread, and each head's most typical inputs.
 
     Where they were asked for, `contexts`, `deciles` and `token_counts` say where each head does something.
@@ -206,8 +207,7 @@ class Survey(ReadsContexts, HasLinks, Pages):
             16
         """
         names = chosen(scores)
-        streams = list(self.streams) if stream is None else [self._known(stream)]
-        wanted = self._wanted(streams, *layers_and_heads(layer, layers, head, heads))
+        streams, wanted = self._asked(stream, layer, layers, head, heads)
         return table(
             row
             for one in streams
@@ -237,63 +237,11 @@ class Survey(ReadsContexts, HasLinks, Pages):
             KeyError: If there is no such stream.
             ValueError: If there is no such layer or head.
         """
-        streams = list(self.streams) if stream is None else [self._known(stream)]
-        wanted = self._wanted(streams, *layers_and_heads(layer, layers, head, heads))
+        streams, wanted = self._asked(stream, layer, layers, head, heads)
         return table(
             row
             for one in streams
             for row in label_rows(one, self.streams[one].moments.scores())
-            if (one, row["layer"], row["head"]) in wanted
-        )
-
-    def group_shares(
-        self,
-        *,
-        stream: str | None = None,
-        layer: Layers = None,
-        head: Heads = None,
-        layers: Layers = None,
-        heads: Heads = None,
-    ) -> Any:
-        """Return how much weight each group of positions gives each group, mean over the inputs that have both.
-
-        Of a survey that was asked for groups: ``survey(model, texts, tokenizer, groups="segment")``.
-
-        Args:
-            stream: Name of a stream; ``None`` for all that have groups.
-            layer: As for `head_scores`.
-            head: As for `head_scores`.
-            layers: Another name of ``layer``.
-            heads: Another name of ``head``.
-
-        Returns:
-            ``stream``, ``layer``, ``head``, ``from``, ``to`` and ``share`` as `Attention.group_shares`, and the ``spread``
-            (standard deviation over the inputs) and the number of ``inputs`` that had both groups: a pandas
-            ``DataFrame``, or a list of dicts where pandas is not installed.
-
-        Raises:
-            KeyError: If there is no such stream.
-            ValueError: If there is no such layer or head, groups were not asked for, or no input had any.
-
-        Example:
-            >>> import attnwidget as aw
-            >>> pairs = [("the cat sat", "the dog sat ."), ("it was tired", "the cat was tired")]
-            >>> found = aw.survey(model, pairs, tokenizer, progress=False, groups="special")
-            >>> len(found.group_shares(layer=0, head=0))
-            4
-        """
-        streams = list(self.streams) if stream is None else [self._known(stream)]
-        wanted = self._wanted(streams, *layers_and_heads(layer, layers, head, heads))
-        if all(self.streams[one].groups is None for one in streams):
-            message = (
-                f"this survey has no shares of groups in {', '.join(streams)}: groups were not asked for, or no input had "
-                "any; call survey(model, texts, tokenizer, groups='special')."
-            )
-            raise ValueError(message)
-        return table(
-            row
-            for one in streams
-            for row in group_rows(one, self.streams[one])
             if (one, row["layer"], row["head"]) in wanted
         )
 
@@ -375,6 +323,10 @@ class Survey(ReadsContexts, HasLinks, Pages):
 
         Where contexts were asked for, the places in which the selected head does most stand above these; a click on one
         opens its input at the link.
+
+        Of a survey with gold links, these are scores as well: ``score="precision of pronoun (forward)"``, ``"recall of …"`` and
+        ``"mean weight of …"``, for the 50 labels of most links. Above the heads stand the best of them, and the best fixed
+        offset. `figure` has the same.
 
         Args:
             model: The model, so that a click on an example records it and shows its attention; None for the survey
@@ -468,15 +420,17 @@ class Survey(ReadsContexts, HasLinks, Pages):
         ended = ", interrupted" if self.interrupted else ""
         return well_formed(f"Survey({self.model_name}, {parts}, {self.count} inputs{more}{ended})")
 
-    def _wanted(
-        self, streams: Sequence[str], layers: Layers, heads: Heads
-    ) -> set[tuple[str, int, int]]:
-        """Return stream, layer and head of the heads that are asked for."""
-        return {
-            (name, layer, head)
+    def _asked(
+        self, stream: str | None, layer: Layers, layers: Layers, head: Heads, heads: Heads
+    ) -> tuple[list[str], set[tuple[str, int, int]]]:
+        """Return the streams that a table is asked for, and stream, layer and head of the heads."""
+        streams = list(self.streams) if stream is None else [self._known(stream)]
+        numbers, places = layers_and_heads(layer, layers, head, heads)
+        return streams, {
+            (name, number, place)
             for name in streams
-            for layer, count in wanted_layers(name, self.streams[name].moments.layers, layers)
-            for head in head_axis(heads, count).indices
+            for number, count in wanted_layers(name, self.streams[name].moments.layers, numbers)
+            for place in head_axis(places, count).indices
         }
 
     def _known(self, stream: str) -> str:

@@ -14,6 +14,7 @@ from torch import nn
 
 from attnwidget.attribution.residual_stream.logit_lens import captured_with_lens
 from attnwidget.compute.checks import shown
+from attnwidget.record.hidden_states import is_kept_option
 from attnwidget.recordings import capture
 from attnwidget.serve.python_call import call_of_model
 from attnwidget.surveys.fingerprints import model_digest
@@ -203,11 +204,11 @@ class Recipe:
         if model is None or reason is not None:
             raise ValueError(reason)
         inputs, options = self._run
-        # What is only kept of a recording is no argument of the model; a model's own has no truth value.
+        # What is only kept of a recording is no argument of the model.
         told = {
             name: value
             for name, value in options.items()
-            if name != "hidden_states" or not isinstance(value, bool)
+            if name != "hidden_states" or not is_kept_option(value)
         }
         return model, inputs, self._tokenizer, told
 

@@ -157,7 +157,8 @@ class SyncedTraits(anywidget.AnyWidget):
     score = Normalised("score").tag(sync=True)
     """What heads are coloured by in the model view; computed when first asked for.
 
-    - Type: a name in `attnwidget.SCORES`, ``"ranking"`` after `rank`, or ``None`` for thumbnails alone
+    - Type: a name in `attnwidget.SCORES`, ``"ranking"`` after `rank`, of a survey with gold links also
+      ``"precision of pronoun (forward)"``, ``"recall of …"`` or ``"mean weight of …"``, or ``None`` for thumbnails alone
     - Default: ``None``
     """
 

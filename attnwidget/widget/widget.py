@@ -19,7 +19,13 @@ from attnwidget.record.vocabulary import lists_options
 from attnwidget.serve.jobs import Jobs
 from attnwidget.serve.opening import CHOSEN_BY_CALLER, selected_of
 from attnwidget.serve.page import FROZEN_BYTES, page_within_budget
-from attnwidget.serve.python_call import call_of_source, opening, view_call
+from attnwidget.serve.python_call import (
+    call_of_source,
+    opening,
+    view_call,
+    with_link,
+    without_link,
+)
 from attnwidget.serve.requests import reply
 from attnwidget.serve.selection import resolve_selection, usual_names
 from attnwidget.serve.selection_parts import STATE
@@ -210,6 +216,7 @@ class AttentionWidget(
         # A view under edits opens where the one without them does.
         opened = self.source if self._unedited is None or self._left else self._unedited.source
         python = opening(opened, self._call, chosen=self._chooses)
+        python = python if self._recipe is None else without_link(python)
         return {**meta, **self.told_directions(), "python": python}, overview
 
     def code(self) -> str:
@@ -225,11 +232,11 @@ class AttentionWidget(
             >>> aw.view(model, "The cat sat on the mat", tokenizer, layer=3, heads=[1]).code()
             'aw.view(model, "The cat sat on the mat", tokenizer=tokenizer, layer=3, heads=[1])'
         """
-        told = self.meta["python"]
+        told = with_link(self.meta["python"])
         if self._query_is_pinned and (self._in_force or self.effects):
             # What is measured is so at the pinned query: a view that opens there by itself would measure elsewhere.
             told = {"call": told["call"], "placed": {**told.get("opened", {}), **told["placed"]}}
-        return view_call(told, self._state(), self.traced)
+        return view_call(told, self._state(), self.traced, unnamed=self._chosen_link())
 
     @property
     def attention(self) -> Attention:

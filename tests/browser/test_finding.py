@@ -257,6 +257,33 @@ def test_a_context_is_found_by_its_text_and_opens_its_input_at_the_link(notebook
 
 
 @pytest.mark.usefixtures("widget")
+def test_gold_links_are_scores_of_the_heads(notebook: Notebook, tmp_path: Path) -> None:
+    gold = "[[], [], [(9, 2, 'pronoun')], []]"
+    kept = f"aw.survey(model, texts, tokenizer=tokenizer, progress=False, contexts=8, links={gold})"
+    survey = notebook.widget(
+        notebook.append(f"linked = {kept}.view(model, tokenizer, layer=2, heads=[1])\nlinked")
+    )
+    survey.settle()
+    score = "precision of pronoun (forward)"
+    survey.root.get_by_label("Score", exact=True).select_option(score)
+    notebook.wait_value("linked.score", score)
+    survey.settle()
+    survey.screenshot("finding-gold-links")
+    # The head that finds the only link is coloured, and no input is typical of it.
+    expect(survey.stop("model", "layer 3 head 3, precision of pronoun (forward) 1")).to_have_count(
+        1
+    )
+    expect(survey.stop("examples", "example ")).to_have_count(0)
+    survey.click("model", "layer 3 head 3")
+    notebook.wait_value("[linked.layer, linked.heads]", [3, [3]])
+    survey.settle()
+    notebook.rest(survey)
+    drawn = headless(notebook, tmp_path / "linked.svg", view="linked")
+    assert b"best fixed offset" in drawn
+    assert drawn == saved_by_button(survey)
+
+
+@pytest.mark.usefixtures("widget")
 def test_a_survey_without_its_model_says_how_to_open_an_example(notebook: Notebook) -> None:
     alone = notebook.widget(notebook.append("aw.view(found, layer=2, heads=[1])"))
     alone.settle()

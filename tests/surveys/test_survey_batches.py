@@ -18,6 +18,7 @@ from support.workers import TEXTS, TOO_LONG
 from transformers import BertConfig, BertModel, LlamaConfig, LlamaForCausalLM
 
 import attnwidget as aw
+from attnwidget.capture import padded_batch
 from attnwidget.pocket import pocket_tokenizer
 from attnwidget.surveys import workers
 from attnwidget.surveys.gold_links.given import Linked, asked_links
@@ -172,6 +173,31 @@ def test_settings_for_one_by_one_are_told(pocket: Any, options: Any, why: str) -
         ValueError, match="batch_size must be a positive integer, 1 to read one by one, got 0"
     ):
         aw.survey(pocket[0], MANY[:3], pocket[1], batch_size=0)
+
+
+def test_inputs_that_cannot_be_padded_are_told_once(pocket: Any) -> None:
+    ids = [{"input_ids": torch.tensor([[1, 5 + at, 9]])} for at in range(40)]
+    with pytest.warns(UserWarning, match="batch_size=2") as told:
+        found = aw.survey(pocket[0], ids, pocket[1], batch_size=2, progress=False)
+    (one,) = (str(each.message) for each in told)
+    assert one == (
+        "batch_size=2: the first 16 inputs are read one by one, as none can be padded: dict is no text: pass texts, or leave "
+        "batch_size= out."
+    )
+    same(found, aw.survey(pocket[0], ids, pocket[1], progress=False))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        aw.survey(pocket[0], [*ids[:3], *MANY[:8]], pocket[1], batch_size=2, progress=False)
+
+
+def test_texts_that_are_too_long_to_be_padded_are_told(
+    pocket: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(padded_batch, "max_tokens", lambda _: 2)
+    why = r"it has \d+ tokens, and the model reads 2 at once: pass shorter texts, or leave batch_size= out"
+    with pytest.warns(UserWarning, match=why):
+        found = aw.survey(pocket[0], MANY[:3], pocket[1], batch_size=2, progress=False)
+    same(found, aw.survey(pocket[0], MANY[:3], pocket[1], progress=False))
 
 
 def test_a_model_of_several_streams_is_read_one_by_one() -> None:

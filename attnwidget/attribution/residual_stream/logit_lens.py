@@ -12,7 +12,7 @@ from attnwidget.capture.taps.listeners import others_set_aside
 from attnwidget.compute.checks import check_count
 from attnwidget.edits.edits import Edits, check_edits
 from attnwidget.record import viewers
-from attnwidget.record.hidden_states import HiddenStates
+from attnwidget.record.hidden_states import HiddenStates, is_kept_option
 from attnwidget.record.record import Record
 
 if TYPE_CHECKING:
@@ -102,8 +102,7 @@ def captured_with_lens(
 
     edits = Edits() if interventions is None else interventions
     check_numbers(model)
-    # A model's own argument of that name is no truth value.
-    keeps = isinstance(options.get("hidden_states"), bool) and options.pop("hidden_states")
+    keeps = is_kept_option(options.get("hidden_states")) and options.pop("hidden_states")
     with (
         others_set_aside(),
         _running(model, inputs, tokenizer, edits, options, metric=metric) as ran,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from attnwidget.analysis.tables import table
-from attnwidget.record.vocabulary import layers_and_heads
 from attnwidget.surveys.gold_links.scores import (
     LinkScores,
     check_direction,
@@ -93,9 +92,8 @@ class HasLinks:
             >>> len(found.link_scores("pronoun", "forward"))
             16
         """
-        streams = list(self.streams) if stream is None else [self._known(stream)]
+        streams, wanted = self._asked(stream, layer, layers, head, heads)
         found = self._with_links(streams)
-        wanted = self._wanted(streams, *layers_and_heads(layer, layers, head, heads))
         check_label(
             label, list(dict.fromkeys(name for each in found.values() for name in each.labels))
         )
@@ -121,10 +119,7 @@ class HasLinks:
         )
         raise ValueError(message)
 
-    def _known(self, stream: str) -> str:
-        raise NotImplementedError
-
-    def _wanted(
-        self, streams: Sequence[str], layers: Layers, heads: Heads
-    ) -> set[tuple[str, int, int]]:
+    def _asked(
+        self, stream: str | None, layer: Layers, layers: Layers, head: Heads, heads: Heads
+    ) -> tuple[list[str], set[tuple[str, int, int]]]:
         raise NotImplementedError

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from attnwidget.surveys.gold_links.counts import LinkCounts
 
-__all__ = ["LinkScores", "check_direction", "check_label", "link_rows"]
+__all__ = ["LinkScores", "baseline", "check_direction", "check_label", "link_rows", "signed"]
 
 BEST = 3
 """Heads that are named for each label and direction."""
@@ -36,7 +36,7 @@ def link_rows(stream: str, found: LinkCounts) -> Iterator[dict[str, Any]]:
     counts = dict(zip(COUNTS, found.counts, strict=True))
     for label, name in enumerate(found.labels):
         for direction, called in enumerate(DIRECTIONS):
-            baseline = _baseline(found, direction, label)
+            fixed = baseline(found, direction, label)
             for place, (layer, head) in enumerate(heads):
                 n = {each: int(array[direction, label, place]) for each, array in counts.items()}
                 if not n["links"]:
@@ -52,14 +52,14 @@ def link_rows(stream: str, found: LinkCounts) -> Iterator[dict[str, Any]]:
                     "weight": float(found.weight[direction, label, place]) / n["links"],
                     "precision_of_all": n["query_hits_of_all"] / n["queries"],
                     "recall_of_all": n["link_hits_of_all"] / n["links"],
-                    **baseline,
+                    **fixed,
                     "queries": n["queries"],
                     "links": n["links"],
                     "unseen": n["unseen"],
                 }
 
 
-def _baseline(found: LinkCounts, direction: int, label: int) -> dict[str, Any]:
+def baseline(found: LinkCounts, direction: int, label: int) -> dict[str, Any]:
     """Return the precision, recall and offset of the best fixed offset: most queries hit, then most links, then nearest."""
     rows = found.offsets[(found.offsets[:, 0] == direction) & (found.offsets[:, 1] == label)]
     if not len(rows):
@@ -190,7 +190,7 @@ class LinkScores:
                 "recall": row["recall"],
                 "weight": row["weight"],
                 "baseline": row["baseline"],
-                "offset": "" if row["offset"] is None else _signed(row["offset"]),
+                "offset": "" if row["offset"] is None else signed(row["offset"]),
                 _NEXT: "",
             }
         return list(lines.values())
@@ -220,7 +220,8 @@ def _order(row: Mapping[str, Any]) -> tuple[float, ...]:
     return (-row["precision"], -row["recall"], -row["weight"], row["layer"], row["head"])
 
 
-def _signed(offset: int) -> str:
+def signed(offset: int) -> str:
+    """Return an offset with its sign, as it is read: "−1"."""
     return f"{offset:+d}".replace("-", "−")
 
 

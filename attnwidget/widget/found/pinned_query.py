@@ -17,12 +17,15 @@ class PinnedQuery(anywidget.AnyWidget):
 
     Attributes:
         source: What is shown.
-        stream, query: Parts of the selection.
+        stream, query, key: Parts of the selection.
     """
 
     source: Source
     stream: str
     query: Any
+    key: Any
+    chosen: Any
+    _recipe: Any
     _unedited: Any
     # Whether the caller or the reader named the query; not where the view opened on it by itself.
     _query_is_pinned = True
@@ -61,6 +64,12 @@ class PinnedQuery(anywidget.AnyWidget):
 
     def _query_was_pinned(self) -> None:
         """Bring what is read at the pinned query to it."""
+
+    def _chosen_link(self) -> tuple[str, ...]:
+        """Return what of query and key the view opened on by itself, where its model can be measured: not what a call names."""
+        if self._query_is_pinned or self._recipe is None:
+            return ()
+        return ("query", "key") if self.chosen and self.key == self.chosen["key"] else ("query",)
 
     def _position(self) -> int:
         """Return the position whose choice is measured: the pinned query where the stream is causal, else the last.

@@ -540,6 +540,10 @@ export interface SurveyMeta {
    * How many contexts it keeps of each head and score; absent without any.
    */
   contexts?: number;
+  /**
+   * Of each stream with gold links, by the name of a score of these: what it is of, and its best heads beside the best fixed offset. Absent without any.
+   */
+  links?: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>;
 }
 /**
  * Present when records are compared, two or a series of more: what each is called, in their order. Of a series the scores are how heads change: over all of it, then a score `step_1`, `step_2` … for each record but the first, against the one before it.

@@ -54,8 +54,10 @@ export function pythonCall(
     if (SCORES.some((score) => score === name) && state[name] === EFFECT) return false;
     // Nor is a threshold in their units one of a view without them.
     if (name === "threshold" && state.score === EFFECT) return false;
-    if (own !== null && (name === "ranking" || state[name] === RANKING)) return false;
     // With a layer the view opens there and chooses nothing itself.
+    const isLink = name === "query" || name === "key";
+    if (!stays && isLink && state[name] === null) return false;
+    if (own !== null && (name === "ranking" || state[name] === RANKING)) return false;
     return !same(state[name], base[name]) || (name === "layer" && !stays);
   }).map((name) => `, ${name}=${name === "compare" ? pairs(state.compare) : literal(state[name])}`);
   const notes = own === null ? [] : [`view.rank(pattern=pattern, name=${literal(own)})`];

@@ -9,35 +9,16 @@ import numpy as np
 import pytest
 from contract.record import record
 from contract.test_protocol import validate
-from support.loops import CalledLoop
 
 import attnwidget as aw
 from attnwidget.attribution.agreement import rank_correlation
-from attnwidget.compute import resumable
-from attnwidget.widget.found import in_slices
 
 if TYPE_CHECKING:
+    from support.loops import CalledLoop
+
     from attnwidget.widget.widget import AttentionWidget
 
 TEXT = "the cat sat on the mat because it"
-
-
-@pytest.fixture(scope="module")
-def pocket() -> tuple[Any, Any]:
-    return aw.pocket()
-
-
-@pytest.fixture
-def view(pocket: tuple[Any, Any]) -> AttentionWidget:
-    return aw.view(pocket[0], TEXT, pocket[1], layer=3, query="it")
-
-
-@pytest.fixture
-def loop(monkeypatch: pytest.MonkeyPatch) -> CalledLoop:
-    """A kernel whose callbacks are called when the test says so, and one slice a head."""
-    loop = CalledLoop.of_kernel(monkeypatch)
-    monkeypatch.setattr(in_slices, "advance", lambda work, _: resumable.advance(work, 0.0))
-    return loop
 
 
 def test_they_are_those_of_effects_and_of_what_if(

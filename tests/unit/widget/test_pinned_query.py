@@ -12,11 +12,6 @@ TEXT = "the cat sat on the mat because it"
 HEAD = aw.ablate(heads=[(3, 3)])
 
 
-@pytest.fixture(scope="module")
-def pocket() -> tuple[Any, Any]:
-    return aw.pocket()
-
-
 def opened(pocket: tuple[Any, Any], **given: Any) -> Any:
     return aw.view(pocket[0], TEXT, pocket[1], **given)
 
@@ -80,6 +75,39 @@ def test_it_stays_none_over_edits_other_heads_and_another_text(pocket: tuple[Any
     view.compare_with_before()
     view.compare_with_before(on=False)
     assert view.what_if["at"] == "was"
+
+
+def test_a_call_names_the_query_that_somebody_pinned_and_no_other(pocket: tuple[Any, Any]) -> None:
+    names = {"aw": aw, "model": pocket[0], "tokenizer": pocket[1]}
+    view = opened(pocket)
+    at = view.query
+    view.layer, view.heads = 1, [2]
+    assert (view.query, view.key) == (at, view.chosen["key"])
+    assert "query=" not in view.code()
+    assert "key=" not in view.code()
+    again = eval(view.code(), names)  # noqa: S307
+    assert (again.layer, again.heads) == (1, [2])
+    assert measured(again) == measured(view) == ("it", "it", "it")
+    # A figure names all that is drawn.
+    assert f"query={at}" in view.figure(view="head").code()
+    view.interventions = None
+    view.query = at
+    assert f"query={at}" in view.code()
+    view.query = None
+    assert "query=" not in view.code()
+
+
+def test_the_page_leaves_out_the_link_that_a_view_of_a_model_opened_on(
+    pocket: tuple[Any, Any],
+) -> None:
+    view = opened(pocket)
+    python = view.meta["python"]
+    assert not {"query", "key"} & set(python["placed"])
+    assert python["opened"]["query"] == view.query
+    # Nothing is measured in a view of a record: its copy shows what it shows.
+    alone = aw.view(view.attention)
+    alone.layer, alone.heads = 1, [2]
+    assert f"query={alone.query}, key={alone.key}" in alone.code()
 
 
 def test_what_is_copied_of_a_trace_says_where(pocket: tuple[Any, Any]) -> None:

@@ -281,6 +281,95 @@ def test_a_figure_shows_heads_and_examples(found: Survey, tmp_path: Path) -> Non
     assert 'id="head-view"' in opened.save(tmp_path / "open.svg").read_text("utf-8")
 
 
+@pytest.fixture(scope="module")
+def with_links() -> Survey:
+    model, tokenizer = aw.pocket()
+    texts = [
+        "the cat sat on the mat because it was tired",
+        "the dog ran because it was happy",
+        "the nurse sat because it was tired .",
+    ]
+    links = [
+        [(9, 2, "pronoun"), (3, 2, "subject")],
+        [(5, 2, "pronoun"), (3, 2, "subject")],
+        [(5, 2, "pronoun"), (2, 3, "subject")],
+    ]
+    return aw.survey(model, texts, tokenizer, links=links, progress=False, contexts=5)
+
+
+PRONOUN = "precision of pronoun (forward)"
+
+
+def test_gold_links_are_scores_of_the_heads(with_links: Survey, found: Survey) -> None:
+    view = with_links.view(score=PRONOUN)
+    validate("Meta", view.meta)
+    names = [score["name"] for score in view.meta["scores"]]
+    # Of links to a later key a causal model has none: forward for all but "subject", which has one such.
+    assert names[len(NAMES) :] == [
+        f"{kind} of {label}"
+        for kind in ("precision", "recall", "mean weight")
+        for label in ("pronoun (forward)", "subject (forward)", "subject (backward)")
+    ]
+    scores, spreads = block(view, what="head_scores"), block(view, what="head_spreads")
+    assert scores.shape == spreads.shape == (2, 16, len(names))
+    assert np.isnan(spreads[:, :, len(NAMES) :]).all()
+    columns = {"precision": "precision", "recall": "recall", "mean weight": "weight"}
+    for name in names[len(NAMES) :]:
+        kind, rest = name.split(" of ")
+        label, direction = rest[:-1].split(" (")
+        rows = _records(with_links.link_scores(label, direction))
+        for of in scores:
+            expected = [row[columns[kind]] for row in rows]
+            np.testing.assert_allclose(of[:, names.index(name)], expected, rtol=1e-6)
+    assert "links" not in found.view().meta["survey"]
+    with pytest.raises(ValueError, match=r"precision of pronoun \(forward\), .* got 'pronoun'"):
+        with_links.view(score="pronoun")
+
+
+def test_what_is_said_of_gold_links_is_that_of_their_table(with_links: Survey) -> None:
+    view = with_links.view(score=PRONOUN)
+    best = with_links.links.best("pronoun")
+    assert (view.layer, view.heads) == (best["layer"], [best["head"]])
+    assert view.chosen["why"] == f"the head with the highest {PRONOUN}, {best['precision']:.3f}"
+    told = view.meta["survey"]["links"]["decoder"]
+    rows = [row for row in with_links.links if row["label"] == "pronoun"]
+    heads = ", ".join(f"{row['layer']}·{row['head']} {row['precision']:.3f}" for row in rows)
+    offset = f"{best['offset']:+d} tokens".replace("-", "−")
+    assert told[PRONOUN] == [
+        "3 links of 3 queries · special tokens and the query itself left out",
+        f"best heads: {heads}",
+        f"best fixed offset, {offset}: {best['baseline']:.3f}",
+    ]
+    assert len(told["mean weight of pronoun (forward)"]) == 2
+
+
+def test_figures_and_pages_have_gold_links(with_links: Survey, tmp_path: Path) -> None:
+    figure = with_links.figure(score=PRONOUN)
+    assert "best fixed offset" in figure.svg
+    assert "mean over" not in figure.svg
+    table = _records(figure.data)
+    expected = [row["precision"] for row in _records(with_links.link_scores("pronoun"))]
+    np.testing.assert_allclose([row[PRONOUN] for row in table], expected, rtol=1e-6)
+    view = with_links.view(score=PRONOUN)
+    snapshot = snapshot_of(view.save(tmp_path / "survey.html").read_text("utf-8"))
+    validate("Snapshot", snapshot)
+    assert snapshot["state"]["score"] == PRONOUN
+    asked = [one["request"] for one in snapshot["blocks"]]
+    # Contexts and typical inputs are of other scores.
+    assert PRONOUN not in {one.get("score") for one in asked}
+    assert {one["score"] for one in asked if one["what"] == "contexts"} == {"link"}
+    drawn = view.save(tmp_path / "survey.svg").read_text("utf-8")
+    assert "none is typical" in drawn
+
+
+def test_an_input_opens_with_gold_links_as_the_score(with_links: Survey) -> None:
+    view = with_links.view(*aw.pocket(), score=PRONOUN)
+    view.show_example(0)
+    assert (view.example, view.score) == (0, PRONOUN)
+    validate("Meta", view.meta)
+    assert block(view, what="head_scores").shape == (2, 16, len(view.meta["scores"]))
+
+
 def test_an_example_that_was_left_is_not_kept(found: Survey) -> None:
     model, tokenizer = aw.pocket()
     view = found.view(model, tokenizer)

@@ -85,6 +85,13 @@ export function chosenScores({ meta, state }: Scene): { x: string; y: string } {
   return { x: state.score ?? names[0] ?? "", y: state.other_score ?? names.at(-1) ?? "" };
 }
 
+/** What is said of gold links as a score: nothing in a stream without any; null of any other score. */
+export function toldOfLinks({ meta, stream }: Scene, name: string): readonly string[] | null {
+  const links = meta.survey?.links ?? {};
+  const isOne = Object.values(links).some((each) => Object.hasOwn(each, name));
+  return isOne ? (links[stream.name]?.[name] ?? []) : null;
+}
+
 const UNSEEN = "no query sees such a key in any layer, or no head's weights are numbers.";
 const ASIDE = "it is about what is set aside.";
 

@@ -5,7 +5,7 @@ import { RANKING } from "../../protocol/constants.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { ellipsize, textWidth } from "../../surface/text.js";
-import { type Board, weightNote, whyNoScore } from "./head-scores.js";
+import { type Board, toldOfLinks, weightNote, whyNoScore } from "./head-scores.js";
 
 /** Height of one line above the heads. */
 export const NOTE = 15;
@@ -25,6 +25,8 @@ export function scoreNotes(scene: Scene, board: Board | null): readonly string[]
     return why === null ? [] : [why];
   }
   const { threshold } = scene.state;
+  const told = toldOfLinks(scene, board.score.name);
+  if (told) return [...told, ...(threshold === null ? [] : [remainingText(board, threshold)])];
   const parts = [weightNote(scene, board.score.name)];
   const { survey } = scene.meta;
   if (survey && board.score.name !== RANKING) {

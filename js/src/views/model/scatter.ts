@@ -155,7 +155,7 @@ export const scatterForm: Omit<View, "name"> = {
     surface.group("header", () => {
       notes.forEach((note, line) => {
         const y = 4 + (line + 0.5) * NOTE;
-        const text = `layer·head · ${note}`;
+        const text = line === 0 ? `layer·head · ${note}` : note;
         surface.text(6, y, text, { fill: theme.muted, size: SIZE, maxWidth: frame.width - 12 });
       });
     });

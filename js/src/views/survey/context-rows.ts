@@ -8,7 +8,6 @@ import { entry } from "../../styles/colours.js";
 import { inkOn } from "../../styles/ink.js";
 import { contains, type Rect, type Surface } from "../../surface/surface.js";
 import { ellipsize, textWidth, wrapText } from "../../surface/text.js";
-import { chosenScores } from "../model/head-scores.js";
 import type { Frame, Stop } from "../view.js";
 import {
   BOX,
@@ -22,6 +21,7 @@ import {
   type Line,
   type Placed,
   ruleTitle,
+  scoreOfInputs,
 } from "./contexts.js";
 
 const LEFT = 6;
@@ -66,11 +66,10 @@ export interface ContextPart {
 
 /** The rules one may choose between: the score on show, and the strongest links. */
 function choicesOf(scene: Scene, top: number): readonly Choice[] {
-  const { x } = chosenScores(scene);
+  const score = scoreOfInputs(scene);
   const rule = contextRule(scene);
-  const isScore = scene.meta.scores.some(({ name }) => name === x);
   let at = LEFT + textWidth("contexts by ", SIZE);
-  return (isScore ? [x, LINK] : [LINK]).map((name) => {
+  return (score === null ? [LINK] : [score, LINK]).map((name) => {
     const text = ruleTitle(scene, name);
     const width = textWidth(text, SIZE, "sans", "bold");
     const rect = { x: at - 4, y: top, width: width + 8, height: SWITCH - 4 };

@@ -3,7 +3,7 @@
 import type { BlockResult } from "../../data/blocks.js";
 import type { Scene } from "../../scene/scene.js";
 import { textWidth } from "../../surface/text.js";
-import { chosenScores, scoreTitle } from "../model/head-scores.js";
+import { chosenScores, scoreTitle, toldOfLinks } from "../model/head-scores.js";
 
 /** A token of a context, with what it is. */
 export interface ContextToken {
@@ -89,11 +89,16 @@ export function readContexts(data: Float32Array): readonly Context[] {
 export const hasContexts = ({ meta }: Pick<Scene, "meta">): boolean =>
   meta.survey?.contexts !== undefined;
 
-/** What contexts are ranked by: the score on show, or the strongest links. */
-export function contextRule(scene: Scene): string {
+/** The score on show where inputs and queries have it, which a ranking and gold links are not; else null. */
+export function scoreOfInputs(scene: Scene): string | null {
   const { x } = chosenScores(scene);
   const isScore = scene.meta.scores.some(({ name }) => name === x);
-  return isScore && !scene.options.strongest ? x : LINK;
+  return isScore && toldOfLinks(scene, x) === null ? x : null;
+}
+
+/** What contexts are ranked by: the score on show, or the strongest links. */
+export function contextRule(scene: Scene): string {
+  return (scene.options.strongest ? null : scoreOfInputs(scene)) ?? LINK;
 }
 
 export function ruleTitle(scene: Scene, rule: string): string {

@@ -5,7 +5,7 @@ import { drawNotice } from "../../marks/notice.js";
 import type { Scene } from "../../scene/scene.js";
 import type { Rect, Surface } from "../../surface/surface.js";
 import { ellipsize, textWidth, wrapText } from "../../surface/text.js";
-import { chosenScores, scoreTitle } from "../model/head-scores.js";
+import { chosenScores, scoreTitle, toldOfLinks } from "../model/head-scores.js";
 import { placedHeads } from "../model/heads.js";
 import type { Frame, Stop, View } from "../view.js";
 import {
@@ -25,6 +25,8 @@ const GAP = 10;
 const MOST_LINES = 3;
 /** Left of the text: the score. */
 const VALUE = 44;
+/** Height of the reason why there is no input below contexts. */
+const WHY = 56;
 
 interface ExampleRow {
   readonly index: number;
@@ -80,8 +82,8 @@ function listOf(scene: Scene, width: number): List {
   const title = `layer ${state.layer} · head ${state.heads[0]} · ${scoreTitle(scene, score)}`;
   const contexts = contextPart(scene, TOP, width);
   const top = contexts?.end ?? TOP;
-  const examples = examplesOf(scene, score);
-  const none = { title, contexts, rows: [], height: top };
+  const examples = toldOfLinks(scene, score) ? OF_ALL : examplesOf(scene, score);
+  const none = { title, contexts, rows: [], height: top + (contexts ? WHY : 0) };
   if (typeof examples === "string") return { ...none, why: examples };
   if (examples.length === 0)
     return { ...none, why: "No input of the survey can be ranked by this score in this head." };
@@ -96,6 +98,7 @@ function listOf(scene: Scene, width: number): List {
   return { title, contexts, rows, height: y + LINE, why: null };
 }
 
+const OF_ALL = "Gold links are counted over all inputs: none is typical of them.";
 const HOW = "to open one: survey.view(model, tokenizer)";
 
 /** Whether an input can be recorded and shown, or is. */
@@ -156,6 +159,13 @@ export const examplesView: View = {
       "examples",
       () => {
         if (list.contexts) drawContexts(surface, scene, list.contexts, frame);
+        if (list.why !== null)
+          drawNotice(
+            surface,
+            { x: 0, y: list.height - WHY, width, height: WHY },
+            list.why,
+            theme.muted,
+          );
         for (const row of list.rows) if (isWhole(row, frame)) drawRow(surface, scene, row, width);
         drawMore(surface, scene, list, frame);
         if (meta.survey?.can_open || above) return;

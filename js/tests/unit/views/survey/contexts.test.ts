@@ -4,6 +4,8 @@ import { requestKey } from "../../../../src/data/requests.js";
 import type { Scene } from "../../../../src/scene/scene.js";
 import { contexts as searchControl } from "../../../../src/shell/toolbar/search.js";
 import { textWidth } from "../../../../src/surface/text.js";
+import { type Board, toldOfLinks } from "../../../../src/views/model/head-scores.js";
+import { scoreNotes } from "../../../../src/views/model/legend.js";
 import {
   contextLines,
   contextText,
@@ -247,4 +249,46 @@ test("a survey without contexts has none of it", () => {
   const { scene, asked } = surveyScene({}, { contexts: undefined });
   expect(drawn(scene).texts.join(" ")).not.toContain("contexts by");
   expect(asked.some(({ what }) => what === "contexts")).toBe(false);
+});
+
+const GOLD = "precision of pronoun (forward)";
+const TOLD = [
+  "3 links of 3 queries",
+  "best heads: 1·2 0.900",
+  "best fixed offset, −3 tokens: 0.667",
+];
+
+/** A survey whose heads have gold links, in the stream on show or in another. */
+function goldScene(stream?: string): ReturnType<typeof surveyScene> {
+  const made = surveyScene();
+  const { meta, state } = made.scene;
+  const links = { [stream ?? made.scene.stream.name]: { [GOLD]: TOLD } };
+  const score = { name: GOLD, label: GOLD, question: "", formula: "", source: "" };
+  const survey = { inputs: 12, can_open: true, texts: {}, contexts: 20, links };
+  const scores = [...meta.scores, score];
+  return {
+    ...made,
+    scene: { ...made.scene, meta: { ...meta, scores, survey }, state: { ...state, score: GOLD } },
+  };
+}
+
+test("gold links have no typical inputs, and contexts are those of the strongest links", () => {
+  const { scene, asked } = goldScene();
+  const { texts } = drawn(scene);
+  expect(asked.map(({ what }) => what)).not.toContain("typical");
+  expect(asked).toContainEqual({ what: "contexts", score: "link", of: [1, 2] });
+  expect(texts.join(" ")).toContain("none is typical of them");
+  expect(texts.some((text) => text.includes(GOLD))).toBe(true);
+  expect(examplesView.stops(scene, frame).map(({ name }) => name)).not.toContain(
+    `contexts by ${GOLD}`,
+  );
+});
+
+test("the notes of gold links are what is said of them in the stream on show", () => {
+  const { scene } = goldScene();
+  const values = new Float32Array(6).fill(0.5);
+  const board = { score: { name: GOLD, title: GOLD, values, why: null } } as unknown as Board;
+  expect(scoreNotes(scene, board)).toEqual(TOLD);
+  expect(toldOfLinks(scene, "previous")).toBeNull();
+  expect(toldOfLinks(goldScene("another").scene, GOLD)).toEqual([]);
 });
