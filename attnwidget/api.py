@@ -17,7 +17,7 @@ from attnwidget.record.vocabulary import lists_options
 from attnwidget.recordings import capture, from_weights, load, recording
 from attnwidget.serve.python_call import call_of_model
 from attnwidget.serve.selection import OTHER_NAMES, SHORTHANDS, usual_names
-from attnwidget.serve.selection_parts import STATE
+from attnwidget.serve.selection_parts import STATE, needs_the_model
 from attnwidget.surveys.run import survey
 from attnwidget.surveys.survey import Survey
 from attnwidget.widget.bertviz_calls import no_show, shown_weights
@@ -224,7 +224,9 @@ def _shown(
                 if tokenizer is not None
                 else beside[0]
             )
-            message = f"A record is shown as it is, got {given} besides: call view(attention, layer=0, heads=[0])."
+            message = needs_the_model(given) or (
+                f"A record is shown as it is, got {given} besides: call view(attention, layer=0, heads=[0])."
+            )
             raise TypeError(message)
         recorded: AttentionWidget = model.view(**options)
         return recorded
@@ -283,4 +285,12 @@ def _no_inputs(function: str, model: object, inputs: object) -> str:
         return f"{function} needs a model and an input, or a record: call {such}."
     if inputs is not None:
         return f"{type(inputs).__name__} is shown without a model: call {function} of it alone."
-    return f"{function}({type(model).__name__}) needs an input: call {such}."
+    found = type(model)
+    if found.__module__.partition(".")[0] == __name__.partition(".")[0]:
+        drawn = [name for name in ("view", "figure", "map", "to_dataframe") if hasattr(found, name)]
+        own = f", or its .{drawn[0]}(…)" if drawn else ""
+        return (
+            f"{function} shows a model's attention, got {found.__name__}, which a cell shows by itself as its last line{own}: call "
+            f"{such}."
+        )
+    return f"{function}({found.__name__}) needs an input: call {such}."

@@ -9,11 +9,13 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
+
 from attnwidget.attention import Attention
 from attnwidget.capture.hints import Hints
 from attnwidget.capture.store import make_store
 from attnwidget.capture.taps.listeners import others_set_aside
 from attnwidget.capture.taps.transforms import outside_transforms
+from attnwidget.compute.checks import check_flag
 from attnwidget.compute.layer_tensors import check_exact
 from attnwidget.edits.edits import check_edits
 from attnwidget.record import storage, viewers
@@ -367,7 +369,9 @@ def capture(
     from attnwidget.capture.forward import check_numbers, run_recorded  # noqa: PLC0415
 
     check_numbers(model)
-    if not is_kept_option(hidden_states):
+    if is_kept_option(hidden_states):
+        hidden_states = check_flag("hidden_states", hidden_states)
+    else:
         forward_kwargs["hidden_states"] = hidden_states
     given = inputs, target, forward_kwargs
     with (

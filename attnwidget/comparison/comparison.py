@@ -382,6 +382,11 @@ def compare(
     if own is not None and not more and not isinstance(given[0], Record):
         whole: Any = own(b, names)  # a survey, which says what is wrong with the other
         return whole
+    if more and own is not None and not isinstance(given[0], Record):
+        message = (
+            f"surveys are compared two at a time, got {len(given)}: call compare(first, second)."
+        )
+        raise TypeError(message)
     wrong = [type(record).__name__ for record in given if not isinstance(record, Record)]
     if wrong:
         message = (

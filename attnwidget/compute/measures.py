@@ -283,7 +283,12 @@ def why_no_gradients(layer: LayerTensors) -> str | None:
         return None
     if layer.value is None:
         return layer.reason or "only its weights were recorded."
-    return "it was recorded without: attnwidget.capture(model, inputs, tokenizer, metric=...) keeps the gradients of a metric."
+    # Layers of a record with a metric may lack them, too, and a layer does not know of the metric.
+    return (
+        "it was recorded without: attnwidget.capture(model, inputs, tokenizer, metric=...) keeps the gradients of a metric, but for "
+        "layers in sparse layouts and those that a model runs without gradients; attnwidget.effects(model, inputs, tokenizer, "
+        "metric=...) measures heads of these, too."
+    )
 
 
 def link_gradients(layer: LayerTensors, heads: Axis, queries: Axis, keys: Axis) -> Tensor:

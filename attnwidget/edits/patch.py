@@ -64,7 +64,10 @@ class Patch:
         """
         check_choice("what", what, WHAT)
         if not isinstance(record, Record):
-            message = f"record must be a record of attnwidget.capture, got {shown(record)}."
+            message = (
+                f"record must be a record of attnwidget.capture, got {shown(record)}: call "
+                "attnwidget.patch(attnwidget.capture(model, 'another text', tokenizer), heads=[(3, 3)])."
+            )
             raise TypeError(message)
         pairs, stream = head_pairs(heads), stream_name(stream)
         layers = named_layers(record, pairs, stream)

@@ -11,6 +11,7 @@ import numpy as np
 from attnwidget.compute.checks import check_choice, check_count, check_flag, number, shown
 from attnwidget.figures.convert import PER_INCH
 from attnwidget.record.options import FigureOptions
+from attnwidget.serve.selection_parts import needs_the_model
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -60,7 +61,9 @@ def check_names(options: Mapping[str, Any], besides: Sequence[str] = ()) -> None
     accepted = [*FigureOptions.__annotations__, *besides]
     for name in options:
         if name not in accepted:
-            message = f"Unknown option {name!r}; accepted are {', '.join(accepted)}."
+            message = needs_the_model(name) or (
+                f"Unknown option {name!r}; accepted are {', '.join(accepted)}."
+            )
             raise TypeError(message)
 
 

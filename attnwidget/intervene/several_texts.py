@@ -250,11 +250,13 @@ class EffectsOverTexts(OfStreams[StreamMoments]):
     def __repr__(self) -> str:
         """Write the metric and the heads whose mean effect is largest, with their intervals."""
         rows = self._rows()
-        numbers = "{effect:+.3g} [{low:+.3g}, {high:+.3g}]"
+        # One text has no interval.
+        spread = " [{low:+.3g}, {high:+.3g}]" if self.count > 1 else ""
+        numbers = f"{{effect:+.3g}}{spread}"
         named = named_heads(rows, numbers, several=len(self.streams) > 1)
         ended = ", interrupted" if self.interrupted else ""
         more = f", {len(self.skipped)} skipped" if self.skipped else ""
         return (
-            f"EffectsOverTexts({self.metric} {self.value:.4g}, {self.count} texts{more}{ended}, {len(rows)} heads, {self.how}: "
+            f"EffectsOverTexts({self.metric} {self.value:.4g}, {self.count} text{'s' * (self.count != 1)}{more}{ended}, {len(rows)} heads, {self.how}: "
             f"{named}{self._differing(rows)})"
         )

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from attnwidget.capture.positions.labels import token_labels
+from attnwidget.capture.positions.vocabulary import known_id, piece_ids, unknown_id
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -46,18 +49,15 @@ def spelled(words: Any, text: str, logits: Tensor) -> Answer:
     if words is None:
         msg = f"metric={text!r} needs a tokenizer to look it up: pass tokenizer=..., or the token's id as metric."
         raise ValueError(msg)
-    unknown = getattr(words, "unk_token_id", None)
-    known = words.convert_tokens_to_ids(text)
-    if isinstance(known, int) and known not in {unknown, None} and known >= 0:
-        found = [(known,)]
-    else:
-        found = []
+    unknown = unknown_id(words)
+    known = known_id(words, text)
+    found: list[tuple[int, ...]] = [] if known is None or known >= len(logits) else [(known,)]
     for variant in dict.fromkeys([text, text if text[:1].isspace() else f" {text}"]):
-        ids = tuple(words(variant, add_special_tokens=False)["input_ids"])
+        ids = tuple(piece_ids(words, variant))
         if ids and unknown not in ids and all(each < len(logits) for each in ids):
             found.append(ids)
     if not found:
-        best = words.convert_ids_to_tokens([int(logits.argmax())])[0]
+        best = token_labels([int(logits.argmax())], words)[0]
         msg = f"the tokenizer has no tokens for metric={text!r}; it has, for instance, {best!r}."
         raise ValueError(msg)
     return Answer(min(found, key=lambda ids: (len(ids), -float(logits[ids[0]].detach()))), text)

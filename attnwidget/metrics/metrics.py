@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 
 from attnwidget.capture.positions.labels import token_labels
+from attnwidget.capture.positions.vocabulary import is_tokenizer
 from attnwidget.compute.checks import integer, listed, shown
 from attnwidget.metrics.answers import Answer, answer_inputs, spelled
 from attnwidget.metrics.outputs import mask_of
@@ -96,7 +97,7 @@ def choice_of(ran: Ran, reading: Reading, given: Any) -> int:
     """
     answer = _answer(ran, reading, given)
     if len(answer.ids) > 1:
-        msg = f"{answer.text!r} is {len(answer.ids)} tokens, {words_of(ran).convert_ids_to_tokens(list(answer.ids))}: name one of them."
+        msg = f"{answer.text!r} is {len(answer.ids)} tokens, {token_labels(list(answer.ids), words_of(ran))}: name one of them."
         raise ValueError(msg)
     return answer.ids[0]
 
@@ -115,9 +116,9 @@ def labels_of(ran: Ran, reading: Reading, numbers: list[int]) -> list[str]:
 
 
 def words_of(ran: Ran) -> Any:
-    """Return the tokenizer of a run that spells tokens, or ``None``."""
+    """Return the tokenizer of a run that says what tokens read, or ``None``."""
     words = getattr(ran.tokenizer, "tokenizer", ran.tokenizer)
-    return words if hasattr(words, "convert_ids_to_tokens") else None
+    return words if is_tokenizer(words) else None
 
 
 def _answer(ran: Ran, reading: Reading, given: Any) -> Answer:

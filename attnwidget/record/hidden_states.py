@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -14,8 +16,8 @@ __all__ = ["HiddenStates", "is_kept_option"]
 
 
 def is_kept_option(hidden_states: object) -> bool:
-    """Tell whether an argument ``hidden_states`` is that of `capture`: a truth value, which a model's own of this name is not."""
-    return isinstance(hidden_states, bool)
+    """Tell whether an argument ``hidden_states`` is that of `capture`: no tensor, which a model's own of this name is."""
+    return isinstance(hidden_states, (bool, np.bool_, int, float, str))
 
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)

@@ -27,6 +27,7 @@ from attnwidget.serve.selection_parts import (
     as_share,
     is_place,
     is_ranking,
+    needs_the_model,
     normalised,
 )
 from attnwidget.serve.shown_groups import ENDS, check_end, check_grouping, usual_grouping
@@ -78,7 +79,9 @@ def resolve_selection(source: Source, given: Mapping[str, Any]) -> dict[str, Any
     given = usual_names(given)
     unknown = sorted(set(given) - set(STATE))
     if unknown:
-        message = f"Unknown option {unknown[0]!r}; accepted are {', '.join(STATE)}."
+        message = needs_the_model(unknown[0]) or (
+            f"Unknown option {unknown[0]!r}; accepted are {', '.join(STATE)}."
+        )
         raise TypeError(message)
     asked = {**source.start(given), **given}
     state = dict(DEFAULTS)

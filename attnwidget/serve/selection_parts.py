@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CHOICES", "DEFAULTS", "FIRST", "LAYERS", "OR_NONE", "STATE", "as_list", "as_number", "as_pairs", "as_pins", "as_ranking",
-    "as_share", "has_form", "is_place", "is_ranking", "normalised",
+    "as_share", "has_form", "is_place", "is_ranking", "needs_the_model", "normalised",
 ]  # fmt: skip
 
 CHOICES: dict[str, tuple[str, ...]] = {
@@ -212,3 +212,22 @@ def as_pairs(value: Any) -> Any:
     """Return any iterable of pairs as a list of two-element lists."""
     several = listed(value)
     return value if several is None else [as_list(pair) for pair in several]
+
+
+# Options of a view that ask its model to run, with what they may be.
+_OF_A_RUN = {
+    "hidden_states": "True",
+    "interventions": "attnwidget.ablate(heads=[(3, 3)])",
+    "lens": "True",
+    "metric": "'a token'",
+}
+
+
+def needs_the_model(name: str) -> str | None:
+    """Return what to call for an option that nothing shows without running the model, or None for any other."""
+    if name not in _OF_A_RUN:
+        return None
+    return (
+        f"{name} asks the model, and what is shown was recorded before: call "
+        f"attnwidget.view(model, 'some text', tokenizer=tokenizer, {name}={_OF_A_RUN[name]})."
+    )

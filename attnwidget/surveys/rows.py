@@ -54,7 +54,7 @@ def of_row(one: Any, column: str | None, links: LinksAsked | None) -> Any:
         message = (
             f"a row has the columns {', '.join(map(repr, one))}"
             + (f", not {missing[0]!r}" if missing else "")
-            + ": say which is the input, column='text'."
+            + f": say which is the input, column={next((str(name) for name in others if name in one), 'text')!r}."
         )
         raise ValueError(message)
     return one[chosen] if beside is None else Linked(one[chosen], one[beside])

@@ -159,6 +159,8 @@ def test_what_cannot_be_compared_is_told(
         aw.compare(both[0], aw.capture(pocket[0], "the cat", pocket[1]))  # type: ignore[call-overload]
     with pytest.raises(TypeError, match="records, got Survey"):
         aw.compare(aw.capture(pocket[0], "the cat", pocket[1]), both[0])  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match=r"two at a time, got 3: call compare\(first, second\)"):
+        aw.compare(both[0], both[1], both[0])  # type: ignore[call-overload]
     with pytest.raises(ValueError, match="names must be two texts"):
         aw.compare(*both, names=("a",))
     with pytest.raises(ValueError, match="scores must be among"):

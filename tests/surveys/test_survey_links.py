@@ -218,6 +218,11 @@ def test_links_come_beside_with_or_of_the_inputs(pocket: Any, given: Given) -> N
         ValueError, match=r"columns 'text', 'label', 'gold': say which is the input"
     ):
         aw.survey(pocket[0], rows, pocket[1], links="gold", progress=False)
+    named = [{"sentence": text} for text in texts]
+    with pytest.raises(ValueError, match=r"'sentence', not 'text': .*column='sentence'\."):
+        aw.survey(pocket[0], named, pocket[1], column="text", progress=False)
+    with pytest.raises(ValueError, match=r"given by itself, .*rows, tokenizer, column='sentence'"):
+        aw.survey(pocket[0], named, pocket[1], progress=False)
     with pytest.raises(
         TypeError, match=r"column must be the name of a column, such as 'text', got 3"
     ):

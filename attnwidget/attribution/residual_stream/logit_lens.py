@@ -199,7 +199,7 @@ def _read(ran: Ran) -> _Read:
     if reading.kind not in {"token", "label"}:
         msg = (
             f"{type(ran.model).__name__} returns no logits, so no layer of it predicts anything: load it with its head, such as "
-            "AutoModelForCausalLM.from_pretrained(...)."
+            "AutoModelForCausalLM.from_pretrained(...); the forward of a model of your own returns {'logits': logits}."
         )
         raise ValueError(msg)
     stack = find_stack(ran)
@@ -252,17 +252,19 @@ def _replayed(ran: Ran, stack: Stack, state: Tensor) -> Any:
     """Run the model with every block answered from the run before, the last of the stream by ``state``."""
     import torch  # noqa: PLC0415
 
-    from attnwidget.attribution.residual_stream.stack import with_state  # noqa: PLC0415
+    from attnwidget.attribution.residual_stream.stack import tell_hooks, with_state  # noqa: PLC0415
     from attnwidget.capture.architecture.uncompiled import running_uncompiled  # noqa: PLC0415
     from attnwidget.capture.taps.substitutes import substituting  # noqa: PLC0415
 
     def answering(path: str, answers: Iterator[Any]) -> Run:
         last = stack.calls[-1] == path
 
-        def run(_original: Run, _module: nn.Module, *_args: Any, **_kwargs: Any) -> Any:
+        def run(_original: Run, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
             returned, is_end = next(answers)
             # A copy: the model may write into it.
-            return with_state(returned, state.clone()) if last and is_end else returned
+            answer = with_state(returned, state.clone()) if last and is_end else returned
+            tell_hooks(module, args, kwargs, answer)
+            return answer
 
         return run
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.forward import Ran
     from attnwidget.capture.taps.listeners import Run
 
-__all__ = ["Stack", "find_stack", "first_state", "with_state"]
+__all__ = ["Stack", "find_stack", "first_state", "tell_hooks", "with_state"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +149,21 @@ def with_state(returned: Any, state: Tensor) -> Any:
         return type(returned)({**returned, name: with_state(returned[name], state)})
     msg = f"a block returned {type(returned).__name__}"
     raise TypeError(msg)
+
+
+def tell_hooks(
+    module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any], answer: Any
+) -> None:
+    """Tell the hooks of a block what it returns: a model may collect hidden states by them, and read some of them later.
+
+    What they return is left aside, since they had their say when the block ran.
+    """
+    takes_kwargs: Any = module._forward_hooks_with_kwargs  # noqa: SLF001  there is no public way to ask
+    state = first_state(answer)
+    for number, hook in list(module._forward_hooks.items()):  # noqa: SLF001
+        given: Any = (args, kwargs) if takes_kwargs.get(number) else (args,)
+        # A copy: a hook may write into it.
+        hook(module, *given, answer if state is None else with_state(answer, state.clone()))
 
 
 def _same(one: Tensor, other: Tensor) -> bool:

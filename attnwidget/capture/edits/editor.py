@@ -393,9 +393,7 @@ class Editor:
             raise self._refused(layer, f"it puts out {heads} of its {known} heads at a time")
 
     def _refused(self, layer: EditedLayer, why: str) -> ValueError:
-        return ValueError(
-            f"heads {layer} cannot be edited in {layer.place.path}: {why.rstrip('.')}."
-        )
+        return ValueError(f"{layer} cannot be edited in {layer.place.path}: {why.rstrip('.')}.")
 
     def _note_below(self, module: nn.Module, *given: Tensor) -> None:
         """Note that a module was edited below autograd, where gradients will be asked for."""

@@ -74,7 +74,7 @@ class EditedLayer:
         named |= {head for link in self.changes.links for head in link.heads or ()}
         every = any(link.heads is None for link in self.changes.links)
         heads = ", ".join(f"{self.layer}.{head}" for head in sorted(named))
-        return f"{f'all heads of layer {self.layer}' if every else heads} of {self.stream!r}"
+        return f"{f'all heads of layer {self.layer}' if every else f'heads {heads}'} of {self.stream!r}"
 
 
 def names_known(edits: Edits, places: Places) -> bool:

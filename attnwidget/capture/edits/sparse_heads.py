@@ -248,7 +248,7 @@ def _projection(model: nn.Module, layer: EditedLayer) -> nn.Module:
 
 
 def _refused(layer: EditedLayer, error: Exception) -> str:
-    return f"heads {layer} cannot be edited in {layer.place.path}: {str(error).rstrip('.')}."
+    return f"{layer} cannot be edited in {layer.place.path}: {str(error).rstrip('.')}."
 
 
 def _heads(read: Read) -> int:

@@ -29,7 +29,8 @@ class Gradients:
 
     At tap 1 a zero is added to what the attention function returned, and the gradient with regard to that zero is the one
     with regard to the output. At tap 2, below autograd, the gradient is read off the backward pass (`BackwardTap`). For that
-    pass to come so far, the hidden states of a module that is read there are made to need gradients where they need none.
+    pass to come so far, the hidden states of a module that is read there are made to need gradients where they need none; of
+    a module that is given ids, what it looks up first.
     """
 
     def __init__(self) -> None:
@@ -108,6 +109,17 @@ class Gradients:
         given[at] = states + zero
         return tuple(given[: len(args)]), dict(zip(kwargs, given[len(args) :], strict=True))
 
+    def with_vectors(self, run: Any, module: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        """Run what looks up ids inside of an attention module; what it returns has gradients where nothing has any yet."""
+        vectors = run(module, *args, **kwargs)
+        if self._states or self._zeros or not torch.is_grad_enabled():
+            return vectors
+        if not isinstance(vectors, torch.Tensor) or vectors.is_nested or vectors.requires_grad:
+            return vectors
+        zero = vectors.new_zeros(1).expand(vectors.shape).requires_grad_()
+        self._states.append(zero)
+        return vectors + zero
+
     def compute(self, number: Tensor) -> None:
         """Compute the gradient of a number with regard to all outputs.
 
@@ -122,7 +134,8 @@ class Gradients:
             msg = (
                 "the metric has no gradient with regard to the model's attention: it must be computed from the model's output, such "
                 "as metric=lambda output: output.logits[0, -1, 5], with operations that have gradients (no argmax, .item(), "
-                ".detach() or numpy). A model that runs under torch.no_grad or inference_mode by itself has none."
+                ".detach() or numpy). A model that runs under torch.no_grad or inference_mode by itself has none: "
+                "attnwidget.effects(model, inputs, tokenizer, metric=...) runs it without each head instead."
             )
             raise ValueError(msg)
         tap = BackwardTap(self._products, self._fused)

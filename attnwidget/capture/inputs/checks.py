@@ -40,7 +40,10 @@ def check_inputs(model: nn.Module, inputs: dict[str, Any], batch: int | None) ->
             msg = f"{side}input_ids is empty; give at least one token id."
             raise ValueError(msg)
         if ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool or ids.ndim < 2:
-            msg = f"{side}input_ids must be integers [batch, position], got {ids.dtype} {list(ids.shape)}."
+            msg = (
+                f"{side}input_ids must be integers [batch, position], such as [[5, 6, 7]], got {ids.dtype} of shape "
+                f"{list(ids.shape)}."
+            )
             raise ValueError(msg)
         if ids.ndim > 2:
             continue  # codebooks or choices: where the positions are, and in which table they are looked up, the model knows

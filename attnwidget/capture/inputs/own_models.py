@@ -195,9 +195,17 @@ def call_error(
     given = [("its first argument", value) for value in args] + list(kwargs.items())
     each = ", ".join(f"{name}: {_in_words(value)}" for name, value in given)
     names = list(inspect.signature(model.forward).parameters)
+    # A row of a data set, whose text stands under a name of its own.
+    texts = [name for name, value in kwargs.items() if isinstance(value, str) and name not in names]
+    by_itself = (
+        f"; text is given by itself, capture(model, text, tokenizer), or as a column of rows, survey(model, rows, tokenizer, "
+        f"column={texts[0]!r})"
+        if texts
+        else ""
+    )
     return ValueError(
         f"inputs: {type(model).__name__}.forward({', '.join(names)}) was given {each} and raised {type(error).__name__}: "
-        f"{error}; give what it reads, by its names: capture(model, {{{names[0]!r}: ...}})."
+        f"{error}; give what it reads, by its names: capture(model, {{{names[0]!r}: ...}}){by_itself}."
     )
 
 

@@ -9,6 +9,7 @@ import torch
 
 from attnwidget.capture.inputs.checks import check_vocabulary
 from attnwidget.capture.positions.labels import token_labels, token_positions
+from attnwidget.capture.positions.vocabulary import known_id, piece_ids, unknown_id
 from attnwidget.compute.checks import shown
 from attnwidget.record.position_lookup import resolve
 
@@ -98,14 +99,14 @@ def _id(words: Any, edit: TokenEdit, there: Position) -> int:
     if words is None:
         msg = f"{edit!r} needs a tokenizer to look {token!r} up: pass tokenizer=..."
         raise ValueError(msg)
-    unknown = getattr(words, "unk_token_id", None)
-    known = words.convert_tokens_to_ids(token)
+    unknown = unknown_id(words)
+    known = known_id(words, token)
     spaced = (there.text or "")[:1].isspace() and not token[:1].isspace()
     spelled = f" {token}" if spaced else token
-    pieces = list(words(spelled, add_special_tokens=False)["input_ids"])
+    pieces = piece_ids(words, spelled)
     if len(pieces) == 1 and pieces[0] != unknown:
         return int(pieces[0])
-    if isinstance(known, int) and known >= 0 and known not in {unknown, None}:
+    if known is not None:
         return known  # as the vocabulary has it, such as "##ing"
     if len(pieces) > 1 and unknown not in pieces:
         said = f"is {len(pieces)} tokens, {token_labels(pieces, words)}"

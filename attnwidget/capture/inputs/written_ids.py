@@ -36,7 +36,14 @@ def written_ids(model: Any, inputs: dict[str, Any], rows: int) -> Tensor | None:
     if not model.can_generate():
         return None
     if "input_ids" in inputs:
-        ids = _greedy(model, inputs)
+        try:
+            ids = _greedy(model, inputs)
+        except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
+            msg = (
+                f"{type(model).__name__} cannot write the answer that its decoder would read ({error}): give it one, "
+                "capture(model, inputs, tokenizer, target='some text')."
+            )
+            raise ValueError(msg) from error
         return None if ids.is_floating_point() else ids  # a model that sings returns sounds
     try:
         ids = _greedy(model, inputs)

@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["is_tokenizer", "read_tokens", "special_ids", "spells_tokens"]
+__all__ = [
+    "is_tokenizer",
+    "known_id",
+    "piece_ids",
+    "read_tokens",
+    "special_ids",
+    "spells_tokens",
+    "unknown_id",
+]
 
 # How libraries look one id up in the vocabulary: tokenizers, sentencepiece, tiktoken.
 _LOOK_UPS = ("id_to_token", "id_to_piece", "decode_single_token_bytes")
+# And one token, for its id: transformers, tokenizers, sentencepiece, tiktoken.
+_ID_LOOK_UPS = ("convert_tokens_to_ids", "token_to_id", "piece_to_id", "encode_single_token")
 
 # What tokenizers raise for an id that they do not know, and for a method that they only inherit.
 _UNKNOWN = (LookupError, TypeError, ValueError, OverflowError, NotImplementedError)
@@ -53,6 +64,56 @@ def read_tokens(
             found if token is None else token for token, found in zip(tokens, text, strict=True)
         ]
     return tokens
+
+
+def known_id(tokenizer: Any, token: str) -> int | None:
+    """Return the id of a token as the vocabulary has it, ``None`` where there is none or none can be looked up."""
+    for name in _ID_LOOK_UPS:
+        look_up = getattr(tokenizer, name, None)
+        if callable(look_up):
+            try:
+                found = look_up(token)
+            except _UNKNOWN:
+                return None
+            there = isinstance(found, int) and found >= 0 and found != unknown_id(tokenizer)
+            return int(found) if there else None
+    return None
+
+
+def unknown_id(tokenizer: Any) -> int | None:
+    """Return the id that stands for what a tokenizer does not know, or ``None`` where it has none."""
+    token = getattr(getattr(tokenizer, "model", None), "unk_token", None)  # of tokenizers
+    if isinstance(token, str) and callable(getattr(tokenizer, "token_to_id", None)):
+        return _whole(tokenizer.token_to_id(token))
+    found = getattr(tokenizer, "unk_token_id", getattr(tokenizer, "unk_id", None))
+    return _whole(found() if callable(found) else found)  # sentencepiece has a method
+
+
+def _whole(value: Any) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def piece_ids(tokenizer: Any, text: str) -> list[int]:
+    """Return the ids of a text that stands inside of another, without special tokens; also of what is not transformers'."""
+    if hasattr(tokenizer, "convert_tokens_to_ids"):
+        return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    own, around = _encoded(tokenizer, text), _encoded(tokenizer, "")
+    # What is put around any text, around none as well, is no part of this one.
+    for before in range(len(around) + 1):
+        inner = own[before : len(own) - len(around) + before]
+        if own == [*around[:before], *inner, *around[before:]]:
+            return inner
+    return own
+
+
+def _encoded(tokenizer: Any, text: str) -> list[int]:
+    encode = getattr(tokenizer, "encode", tokenizer)
+    try:
+        made = encode(text, add_special_tokens=False)
+    except TypeError:  # it takes no such option
+        made = encode(text)
+    ids = made["input_ids"] if isinstance(made, Mapping) else getattr(made, "ids", made)
+    return [int(each) for each in ids]
 
 
 def special_ids(tokenizer: Any) -> set[int]:

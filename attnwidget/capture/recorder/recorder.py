@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from attnwidget.capture.recorder.limits import Limits
     from attnwidget.capture.store import Store
     from attnwidget.capture.taps.events import RunningModule
-    from attnwidget.capture.taps.listeners import Change, Enter, Leave
+    from attnwidget.capture.taps.listeners import Change, Enter, Leave, Run
     from attnwidget.compute.layer_tensors import Exact
 
 __all__ = ["Recorder"]
@@ -119,7 +119,8 @@ class Recorder:
             stack.callback(collector.blocks.clear)
             stack.callback(collector.tap.close)
             changes = () if self.gradients is None else self._with_states(self.gradients)
-            self.module_hooks = ModuleHooks(self._hooks(), changes)
+            instead = () if self.gradients is None else self._with_vectors(self.gradients)
+            self.module_hooks = ModuleHooks(self._hooks(), changes, instead)
             self._stack = stack.pop_all()
 
     def stop(self) -> None:
@@ -196,6 +197,14 @@ class Recorder:
     def _with_states(self, gradients: Gradients) -> list[tuple[nn.Module, Change]]:
         return [
             (module, gradients.with_states) for module in self.collector.attention_modules.values()
+        ]
+
+    def _with_vectors(self, gradients: Gradients) -> list[tuple[nn.Module, Run]]:
+        return [
+            (module, gradients.with_vectors)
+            for attention in self.collector.attention_modules.values()
+            for module in attention.modules()
+            if isinstance(module, (nn.Embedding, nn.EmbeddingBag))
         ]
 
     def _enter_module(self, path: str) -> Enter:

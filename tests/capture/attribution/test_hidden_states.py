@@ -98,6 +98,8 @@ def test_a_record_without_says_the_calls_that_work(pocket: Any, tmp_path: Path) 
 def test_a_model_without_logits_is_refused_when_it_is_captured() -> None:
     with pytest.raises(ValueError, match="returns no logits"):
         aw.capture(zoo.build("bert"), zoo.tokens(), hidden_states=True)
+    with pytest.raises(ValueError, match="hidden_states must be True or False, got 3"):
+        aw.capture(zoo.build("gpt2"), zoo.tokens(), hidden_states=3)
 
 
 def test_what_a_model_calls_hidden_states_reaches_it() -> None:

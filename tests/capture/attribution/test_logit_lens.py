@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from support import lm_heads
+from support import lm_heads, seeing
 
 import attnwidget as aw
 
@@ -178,3 +178,38 @@ def test_logits_made_of_more_than_the_stream_are_refused() -> None:
     model.__class__ = Skipping
     with pytest.raises(ValueError, match="are made of more than what its last block"):
         aw.logit_lens(model, TEXT, tokenizer)
+
+
+def test_a_model_that_collects_hidden_states_by_hooks_is_read() -> None:
+    # Transformers hangs a hook on each block of the vision tower, and one of these states becomes the image tokens.
+    model, ids = seeing.llava(), torch.tensor([[1, *[seeing.IMAGE_TOKEN] * 16, 7, 8]])
+    pixels = torch.randn(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    inputs = {"input_ids": ids, "pixel_values": pixels}
+    found = aw.logit_lens(model, inputs, top=3)
+    with torch.no_grad():
+        wanted = model(**inputs).logits[0].log_softmax(-1).topk(3)
+    assert np.array_equal(found.ids[-1], wanted.indices.numpy())
+    assert not np.array_equal(found.probabilities[0], found.probabilities[-1])
+
+
+def test_what_a_hook_makes_of_a_block_is_made_once(pocket: Any) -> None:
+    model, tokenizer = pocket
+    told: list[Any] = []
+
+    def steer(_module: Any, _args: Any, kwargs: dict[str, Any], output: Any) -> Any:
+        told.append(kwargs)
+        states = output if isinstance(output, torch.Tensor) else output[0]
+        steered = states + torch.linspace(-3, 3, states.shape[-1])
+        return steered if isinstance(output, torch.Tensor) else (steered, *output[1:])
+
+    handle = model.transformer.h[-1].register_forward_hook(steer, with_kwargs=True)
+    try:
+        found = aw.logit_lens(model, TEXT, tokenizer)
+        with torch.no_grad():
+            wanted = model(**tokenizer(TEXT, return_tensors="pt")).logits[0].softmax(-1).topk(5)
+    finally:
+        handle.remove()
+    assert np.array_equal(found.ids[-1], wanted.indices.numpy())
+    np.testing.assert_allclose(found.probabilities[-1], wanted.values.numpy(), rtol=1e-5)
+    # Two passes that run the blocks, one that checks the last layer, one a layer, and the model's own.
+    assert len(told) == 2 + 1 + len(found.layers) + 1

@@ -269,6 +269,10 @@ def test_texts_and_other_lengths_are_refused_where_they_cannot_be_looked_up(pock
         aw.intervening(model, aw.cut(key="cat")),
     ):
         pass
+    with pytest.raises(
+        TypeError, match=r"got 'the cat': call attnwidget\.patch\(attnwidget\.capture"
+    ):
+        aw.patch("the cat", heads=[(0, 0)])
     with pytest.raises(ValueError, match="has 9 positions, the input 5"):
         aw.what_if(model, "the cat sat on", tokenizer, aw.patch(record, heads=(3, 3)))
     training = zoo.build("llama", "sdpa")

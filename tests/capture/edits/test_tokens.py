@@ -168,3 +168,29 @@ def test_what_has_no_token_ids_or_no_tokenizer_is_refused() -> None:
     for edit in (aw.mask(1), aw.replace(1, "dog")):
         with pytest.raises(ValueError, match="tokenizer"):
             aw.capture(model, torch.tensor([[1, 4, 5, 2]]), interventions=edit)
+
+
+class _Words:
+    """Encodes and decodes, and has nothing else."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+
+    def encode(self, text: str) -> list[int]:
+        return list(self._tokenizer(text)["input_ids"])
+
+    def decode(self, ids: list[int]) -> str:
+        return str(self._tokenizer.decode(ids))
+
+
+def test_tokens_are_looked_up_by_tokenizers_that_are_not_transformers() -> None:
+    model, tokenizer = aw.pocket()
+    text = "the cat sat on the mat because it"
+    edit = aw.replace("cat", "dog")
+    expected = aw.what_if(model, text, tokenizer, edit, metric="purred")
+    found = aw.what_if(model, text, tokenizer.backend_tokenizer, edit, metric="purred")
+    assert (found.value_before, found.value_after) == (expected.value_before, expected.value_after)
+    with pytest.raises(ValueError, match=r"no tokens for metric='xyzzy'; it has, for instance"):
+        aw.what_if(model, text, tokenizer.backend_tokenizer, edit, metric="xyzzy")
+    bare = aw.what_if(model, text, _Words(tokenizer), aw.replace(2, "dog"), metric="purred")
+    assert (bare.value_before, bare.value_after) == (expected.value_before, expected.value_after)

@@ -109,6 +109,36 @@ def test_a_models_own_attention_is_read_too() -> None:
         assert apart(layer.output_gradient, own, torch.ones(())) < CLOSE
 
 
+class FromIds(torch.nn.Module):
+    """Looks up its ids and attends in one module, which is given nothing that could have gradients."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed = torch.nn.Embedding(zoo.VOCABULARY, 24)
+        self.qkv, self.proj = torch.nn.Linear(24, 72), torch.nn.Linear(24, 24)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        states = self.embed(ids)
+        query, key, value = self.qkv(states).unflatten(-1, (3, 3, 8)).permute(2, 0, 3, 1, 4)
+        heads = torch.nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        merged: Tensor = heads.transpose(1, 2).flatten(2)
+        return states + self.proj(merged)  # type: ignore[no-any-return]
+
+
+def test_attention_in_the_module_that_looks_up_its_ids_is_read_too() -> None:
+    model, ids = zoo.wake(FromIds()), zoo.ids(7)
+    before = model(ids)
+    attention = aw.capture(model, {"ids": ids}, metric=number_of)
+    given: list[Tensor] = []
+    model.proj.register_forward_pre_hook(lambda _module, args: given.append(args[0]))
+    (expected,) = torch.autograd.grad(number_of(model(ids)), given)
+    (layer,) = attention["decoder"]
+    assert layer.output_gradient is not None
+    own = expected[0].unflatten(-1, (layer.num_heads, -1)).movedim(1, 0)
+    assert apart(layer.output_gradient, own, torch.ones(())) < CLOSE
+    assert torch.equal(model(ids), before)
+
+
 def test_a_weight_that_is_moved_moves_the_metric_by_its_gradient() -> None:
     model = zoo.build("gpt2", "eager", torch.float64)
     inputs = zoo.inputs_of("gpt2")

@@ -186,6 +186,14 @@ def test_target_only_where_there_is_a_decoder(bert: Any) -> None:
         capture(bert, IDS, target=[1])
     with pytest.raises(ValueError, match="both target and decoder inputs"):
         capture(zoo.build("t5-4-2"), zoo.source_and_target(), target=[1])
+    mute = zoo.build("bart-2-4")
+    # What begins an answer is said nowhere.
+    for settings in (mute.config, mute.generation_config):
+        settings.decoder_start_token_id = settings.bos_token_id = None
+    with pytest.raises(ValueError, match=r"cannot write the answer.*target='some text'"):
+        capture(mute, zoo.tokens())
+    with pytest.raises(ValueError, match=r"\[batch, position\], such as .* of shape \[\]"):
+        capture(bert, 3)
 
 
 def test_a_target_for_each_row_of_a_batch() -> None:

@@ -60,7 +60,10 @@ def test_it_stands_beside_other_scores_and_is_none_of_all() -> None:
 
 def test_a_record_without_gradients_has_none() -> None:
     record = record_of(replace(layer_of(0), output_gradient=None))
-    with pytest.raises(ValueError, match=r"importance in 'self': it was recorded without.*metric="):
+    with pytest.raises(
+        ValueError,
+        match=r"importance in 'self': it was recorded without.*metric=.*but for layers in sparse",
+    ):
         head_scores(record, "importance")
     rows: Any = head_scores(record, ["broad", "importance"])
     assert {row["score"] for row in rows} == {"broad"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from typing import TYPE_CHECKING
@@ -297,7 +298,25 @@ def test_thumbnails_fit_their_budget_at_80_by_64() -> None:
 def test_options_are_checked_by_name(view: aw.AttentionWidget) -> None:
     with pytest.raises(TypeError, match="A record is shown as it is, got pigment besides"):
         aw.view(view.attention, pigment="red")
+    for show in (
+        view.attention.view,
+        view.attention.html,
+        view.attention.figure,
+        functools.partial(aw.view, view.attention),
+        aw.compare(view.attention, view.attention).view,
+    ):
+        with pytest.raises(TypeError, match=r"lens asks the model.*view\(model, .*lens=True\)"):
+            show(lens=True)
+        with pytest.raises(TypeError, match=r"metric asks the model.*metric='a token'\)"):
+            show(metric="purred")
     model, tokenizer = aw.pocket()
+    for result, own in (
+        (aw.effects(model, "the cat", tokenizer), r"Effects, .*to_dataframe"),
+        (aw.trace(model, "the cat", tokenizer), r"Trace, .*\.figure\(…\)"),
+        (aw.cut("it", "cat"), r"Edits, .*: call view\(model, 'some text'"),
+    ):
+        with pytest.raises(TypeError, match=f"shows a model's attention, got {own}"):
+            aw.view(result)
     with pytest.raises(
         TypeError, match="Attention is shown without a model: call view of it alone"
     ):
