@@ -172,3 +172,12 @@ def test_it_is_as_light_or_dark_as_the_app(
         expect(copy(page, 0).locator(".attnwidget")).to_have_attribute("data-theme", prefers)
     SCREENSHOTS.mkdir(exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"apps-{host}-{theme}-{prefers}.png")
+
+
+def test_it_follows_a_theme_that_is_chosen_in_streamlit(page: Page, streamlit: str) -> None:
+    page.goto(streamlit)
+    root = copy(page, 0).locator(".attnwidget")
+    page.get_by_test_id("stMainMenu").get_by_role("button").click()
+    for theme in ("dark", "light"):
+        page.get_by_role("menuitemradio", name=theme.title()).click()
+        expect(root).to_have_attribute("data-theme", theme)
