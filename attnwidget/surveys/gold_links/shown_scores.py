@@ -183,8 +183,10 @@ def _told(
     place = found.labels.index(label)
     queries, links = found.seen[:, direction, place].tolist()
     heads = [(layer, head) for layer, count in found.layers for head in range(count)]
-    named = ", ".join(f"{heads[at][0]}·{heads[at][1]} {values[at]:.3f}" for at in order[:_BEST])
-    best = f"best heads: {named}"
+    named = ", ".join(
+        f"{heads[at][0]}·{heads[at][1]} {values[at]:.3f}" for at in order[:_BEST] if values[at] > 0
+    )
+    best = f"best heads: {named}" if named else "no head finds any"
     if kind.baseline is None:
         return f"over {_count(links, 'link')}", best
     of = f"{_count(links, 'link')} of {_count(queries, 'query')} · special tokens and the query itself left out"
