@@ -192,3 +192,13 @@ def test_the_interval_is_students() -> None:
     for freedom in (1, 2, 3, 10, 75, 199, 200, 5000):
         assert two_sided_95(freedom) == pytest.approx(stats.t.ppf(0.975, freedom), rel=1e-6)
     assert math.isfinite(two_sided_95(10**9))
+
+
+def test_one_text_has_no_interval() -> None:
+    model, tokenizer = aw.pocket()
+    alone = aw.effects(
+        model, ["the cat sat on the mat because it"], tokenizer, metric="purred", progress=False
+    )
+    assert ", 1 text, 16 heads" in repr(alone)
+    assert "nan" not in repr(alone)
+    assert "[" not in repr(alone)
