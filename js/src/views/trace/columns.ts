@@ -87,6 +87,25 @@ function withRoom(
   });
 }
 
+type Gap = Omit<TraceBreak, "numbered" | "text">;
+
+/** What is said below: the numbers of positions, which come first, and how many are left out between them. */
+function numbersOf(
+  positions: readonly { readonly position: number; readonly x: number }[],
+  gaps: readonly Gap[],
+): { readonly texts: readonly string[]; readonly numbers: readonly boolean[] } {
+  const fitting = (texts: readonly string[]) =>
+    withRoom([
+      ...positions.map(({ position, x }) => ({ x, width: numberWidth(String(position)) })),
+      ...gaps.map(({ x }, gap) => ({ x, width: numberWidth(texts[gap] as string) })),
+    ]);
+  // All alike: in words, or as "+43", which the notes below explain.
+  const words = gaps.map(({ count }) => `${count} left out`);
+  const roomy = fitting(words).slice(positions.length).every(Boolean);
+  const texts = roomy ? words : gaps.map(({ count }) => `+${count}`);
+  return { texts, numbers: fitting(texts) };
+}
+
 /** Where the columns stand in `width` pixels from `left`. */
 export function columnsOf(trace: Trace, left: number, width: number): TraceColumns {
   const { labels } = trace;
@@ -98,7 +117,7 @@ export function columnsOf(trace: Trace, left: number, width: number): TraceColum
   const pitch = pitchOf(width, Math.max(1, shown.length), gaps);
   const broken = Math.min(WIDEST_BREAK, BREAK * pitch);
   const placed = new Map<number, number>();
-  const gapsAt: Omit<TraceBreak, "numbered" | "text">[] = [];
+  const gapsAt: Gap[] = [];
   let x = left;
   missing.forEach((count, at) => {
     if (count > 0) {
@@ -120,19 +139,10 @@ export function columnsOf(trace: Trace, left: number, width: number): TraceColum
   const named = withRoom(
     order.map((position) => ({ x: at(position), width: turned ? TURNED_PITCH : 0.99 * pitch })),
   );
-  const numbered = (texts: readonly string[]) =>
-    withRoom([
-      ...order.map((position) => ({ x: at(position), width: numberWidth(String(position)) })),
-      ...gapsAt.map(({ x: middle }, gap) => ({
-        x: middle,
-        width: numberWidth(texts[gap] as string),
-      })),
-    ]);
-  // All alike: in words, or as "+43", which the notes below explain.
-  const words = gapsAt.map(({ count }) => `${count} left out`);
-  const roomy = numbered(words).slice(order.length).every(Boolean);
-  const texts = roomy ? words : gapsAt.map(({ count }) => `+${count}`);
-  const numbers = numbered(texts);
+  const { texts, numbers } = numbersOf(
+    order.map((position) => ({ position, x: at(position) })),
+    gapsAt,
+  );
   const rank = new Map(order.map((position, place) => [position, place]));
   return {
     columns: shown.map((position) => ({
