@@ -9,7 +9,6 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-
 from attnwidget.attention import Attention
 from attnwidget.capture.hints import Hints
 from attnwidget.capture.store import make_store
