@@ -291,7 +291,7 @@ def test_what_cannot_be_edited_is_refused() -> None:
     ):
         pass
     with (
-        pytest.raises(RuntimeError, match=r"not edited: 1\.0 of 'decoder'"),
+        pytest.raises(RuntimeError, match=r"not edited: heads 1\.0 of 'decoder'"),
         aw.intervening(model.eval(), aw.ablate([(0, 0), (1, 0)])),
     ):
         model.transformer.h[0](torch.randn(1, 3, model.config.n_embd))

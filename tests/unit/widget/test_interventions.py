@@ -245,7 +245,7 @@ def test_before_and_after_are_compared(view: AttentionWidget) -> None:
     assert view.meta["comparison"] == {"names": ["before", "after"]}
     difference = aw.compare(clean, changed).difference(3, 1)
     drawn = view.source.block(("decoder", 3, 1), range(len(difference)), range(difference.shape[1]))
-    np.testing.assert_allclose(drawn, np.abs(np.nan_to_num(difference)), atol=2e-6)
+    np.testing.assert_allclose(drawn, np.abs(np.nan_to_num(difference)), atol=1e-5)
     assert (view.interventions, view.what_if["state"]) == (OTHER, "done")
     view.compare_with_before(on=False)
     assert view.attention["decoder"] is changed["decoder"]
