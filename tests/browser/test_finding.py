@@ -205,9 +205,17 @@ over
 """
 
 
+@pytest.fixture(scope="module")
+def surveyed(notebook: Notebook) -> Widget:
+    """The view `over` of the survey `found` of four `texts`."""
+    return notebook.widget(notebook.append(SURVEY))
+
+
 @pytest.mark.usefixtures("widget")
-def test_a_survey_shows_mean_scores_and_opens_examples(notebook: Notebook, tmp_path: Path) -> None:
-    survey = notebook.widget(notebook.append(SURVEY))
+def test_a_survey_shows_mean_scores_and_opens_examples(
+    notebook: Notebook, surveyed: Widget, tmp_path: Path
+) -> None:
+    survey = surveyed
     survey.settle()
     assert survey.panel("head").count() == 0
     survey.click("model", "layer 2 head 1")
@@ -231,7 +239,7 @@ def test_a_survey_shows_mean_scores_and_opens_examples(notebook: Notebook, tmp_p
     assert drawn == saved_by_button(survey)
 
 
-@pytest.mark.usefixtures("widget")
+@pytest.mark.usefixtures("widget", "surveyed")
 def test_a_context_is_found_by_its_text_and_opens_its_input_at_the_link(notebook: Notebook) -> None:
     kept = "aw.survey(model, texts, tokenizer=tokenizer, progress=False, contexts=8)"
     survey = notebook.widget(
@@ -256,7 +264,7 @@ def test_a_context_is_found_by_its_text_and_opens_its_input_at_the_link(notebook
     survey.panel("head").wait_for()
 
 
-@pytest.mark.usefixtures("widget")
+@pytest.mark.usefixtures("widget", "surveyed")
 def test_gold_links_are_scores_of_the_heads(notebook: Notebook, tmp_path: Path) -> None:
     gold = "[[], [], [(9, 2, 'pronoun')], []]"
     kept = f"aw.survey(model, texts, tokenizer=tokenizer, progress=False, contexts=8, links={gold})"
@@ -283,7 +291,7 @@ def test_gold_links_are_scores_of_the_heads(notebook: Notebook, tmp_path: Path) 
     assert drawn == saved_by_button(survey)
 
 
-@pytest.mark.usefixtures("widget")
+@pytest.mark.usefixtures("widget", "surveyed")
 def test_a_survey_without_its_model_says_how_to_open_an_example(notebook: Notebook) -> None:
     alone = notebook.widget(notebook.append("aw.view(found, layer=2, heads=[1])"))
     alone.settle()

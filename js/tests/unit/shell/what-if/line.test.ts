@@ -168,8 +168,9 @@ test("of a survey and of compared records the line says why nothing can be edite
 
 test("what stands beside the sentence is divided by a blank's dot, which no row begins or ends with", () => {
   const history = toggle(NO_EDITS, PART);
-  const html = line({ history }, { ...DONE, method: "recomputed exactly", kl: 1 });
-  // The dot of the text is for who has it read out.
-  for (const [, before] of html.matchAll(/(.{0,40})·/g))
-    if (!/\d$/.test(before ?? "")) expect(before).toMatch(/class="aw-hidden"> $/);
+  const choices = [...DONE.choices, { label: " ran", before: 0.1, after: 0.6 }];
+  const html = line({ history }, { ...DONE, choices });
+  expect(read(html)).toContain("most likely now: “ran” 0.600 · recomputed exactly");
+  // The dot of the text is for who has it read out; the one that is seen belongs to the blank.
+  expect(html).toMatch(/0\.600<\/span><span class="aw-hidden"> ·<\/span><span class="aw-dot"> <\/span>/);
 });
