@@ -92,9 +92,21 @@ class _Renderer:
 
 
 @lru_cache(maxsize=1)
-def _renderer(process: int) -> _Renderer:  # noqa: ARG001 - a forked process cannot use its parent's threads
-    """Return the renderer of a process; it takes 0.1 s to make."""
+def _renderer_of(process: int) -> _Renderer:  # noqa: ARG001 - a forked process cannot use its parent's threads
     return _Renderer()
+
+
+_making = threading.Lock()
+
+
+def _renderer() -> _Renderer:
+    """Return the renderer of this process; it takes 0.1 s to make.
+
+    One at a time: two V8s that begin at once end the process, with all that its user had, since each sets up the pool of
+    memory that they share. Two views that a notebook shows draw their pictures in threads, at the same time.
+    """
+    with _making:
+        return _renderer_of(os.getpid())
 
 
 def _found(missing: Iterable[Mapping[str, Any]], answer: Answer) -> list[dict[str, Any]]:
@@ -123,7 +135,7 @@ def draw(
         ImportError: If the ``figures`` extra is not installed.
         ValueError: If a block that the picture needs cannot be had.
     """
-    renderer = _renderer(os.getpid())
+    renderer = _renderer()
     blocks = list(snapshot["blocks"])
     for _ in range(MOST_ROUNDS):
         job = {"snapshot": {**snapshot, "blocks": blocks}, "figure": figure or {}}
@@ -148,5 +160,5 @@ def draw_trace(trace: Mapping[str, Any], width: float, figure: Mapping[str, Any]
         ImportError: If the ``figures`` extra is not installed.
     """
     job = {"trace": trace, "width": width, "figure": figure}
-    drawn = _renderer(os.getpid()).render(job, "renderTrace")
+    drawn = _renderer().render(job, "renderTrace")
     return Drawn(str(drawn["svg"]), str(drawn["said"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -26,7 +27,37 @@ def test_a_thread_draws_while_the_loop_that_drew_first_is_blocked() -> None:
             # Blocks the loop on purpose.
             return first, threads.submit(draw).result(LONG)
 
-    renderer._renderer.cache_clear()
+    renderer._renderer_of.cache_clear()
     first, second = asyncio.run(cell())
-    renderer._renderer.cache_clear()
+    renderer._renderer_of.cache_clear()
     assert first == second
+
+
+def test_threads_that_draw_first_at_the_same_time_make_one_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Two that are made at once end the process: views that a notebook shows together draw so.
+    made: list[object] = []
+    second = threading.Event()
+
+    class Engine:
+        def __init__(self) -> None:
+            made.append(self)
+            if len(made) > 1:
+                second.set()
+            # Until another is made meanwhile, or none can be.
+            second.wait(0.5)
+
+    monkeypatch.setattr(renderer, "_Renderer", Engine)
+    renderer._renderer_of.cache_clear()
+    together = threading.Barrier(4)
+
+    def first() -> object:
+        together.wait(LONG)
+        return renderer._renderer()
+
+    with ThreadPoolExecutor(4) as threads:
+        found = [each.result(LONG) for each in [threads.submit(first) for _ in range(4)]]
+    renderer._renderer_of.cache_clear()
+    assert len(made) == 1
+    assert all(each is made[0] for each in found)

@@ -92,7 +92,7 @@ def test_without_the_extra_a_figure_says_how_to_get_it(
     view: aw.AttentionWidget, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # The engine of figures that were drawn before stays usable.
-    renderer._renderer.cache_clear()
+    renderer._renderer_of.cache_clear()
     monkeypatch.setitem(__import__("sys").modules, "py_mini_racer", None)
     assert not renderer.available()
     with pytest.raises(ImportError, match=re.escape('pip install "attnwidget[figures]"')):
