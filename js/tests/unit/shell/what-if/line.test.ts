@@ -172,5 +172,7 @@ test("what stands beside the sentence is divided by a blank's dot, which no row 
   const html = line({ history }, { ...DONE, choices });
   expect(read(html)).toContain("most likely now: “ran” 0.600 · recomputed exactly");
   // The dot of the text is for who has it read out; the one that is seen belongs to the blank.
-  expect(html).toMatch(/0\.600<\/span><span class="aw-hidden"> ·<\/span><span class="aw-dot"> <\/span>/);
+  expect(html).toMatch(
+    /0\.600<\/span><span class="aw-hidden"> ·<\/span><span class="aw-dot"> <\/span>/,
+  );
 });
