@@ -4,29 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from attnwidget.analysis.tables import table
-from attnwidget.surveys.tables import group_rows
+from attnwidget.surveys.tables import HasStreams, group_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from attnwidget.compute.indexing import Heads
     from attnwidget.record.vocabulary import Layers
-    from attnwidget.surveys.statistics import Surveyed
 
 __all__ = ["HasGroupShares"]
 
 
-class HasGroupShares:
-    """A survey whose streams may have shares of groups.
-
-    Attributes:
-        streams: What was found, by the stream's name.
-    """
+class HasGroupShares(HasStreams):
+    """A survey whose streams may have shares of groups."""
 
     __slots__ = ()
-
-    streams: Mapping[str, Surveyed]
 
     def group_shares(
         self,
@@ -64,21 +54,12 @@ class HasGroupShares:
             >>> len(found.group_shares(layer=0, head=0))
             4
         """
-        streams, wanted = self._asked(stream, layer, layers, head, heads)
+        asked = self._asked(stream, layer, layers, head, heads)
+        streams, _ = asked
         if all(self.streams[one].groups is None for one in streams):
             message = (
                 f"this survey has no shares of groups in {', '.join(streams)}: groups were not asked for, or no input had "
                 "any; call survey(model, texts, tokenizer, groups='special')."
             )
             raise ValueError(message)
-        return table(
-            row
-            for one in streams
-            for row in group_rows(one, self.streams[one])
-            if (one, row["layer"], row["head"]) in wanted
-        )
-
-    def _asked(
-        self, stream: str | None, layer: Layers, layers: Layers, head: Heads, heads: Heads
-    ) -> tuple[list[str], set[tuple[str, int, int]]]:
-        raise NotImplementedError
+        return self._table(asked, group_rows)

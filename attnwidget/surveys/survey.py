@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 from attnwidget.analysis.score_definitions import chosen
 from attnwidget.analysis.score_tables import label_rows
 from attnwidget.analysis.tables import table
-from attnwidget.compute.checks import check_name
-from attnwidget.compute.indexing import head_axis
 from attnwidget.protocol.text import well_formed
 from attnwidget.record import viewers
 from attnwidget.record.options import DrawnSelection, FileOptions, SelectionOptions
@@ -18,7 +16,6 @@ from attnwidget.record.pages import Pages
 from attnwidget.record.saving import save_by_ending
 from attnwidget.record.vocabulary import (
     either,
-    layers_and_heads,
     lists_options,
     one_head,
     one_layer,
@@ -30,7 +27,7 @@ from attnwidget.surveys.gold_links.of_survey import HasLinks
 from attnwidget.surveys.group_shares import HasGroupShares
 from attnwidget.surveys.merged_streams import merged_streams
 from attnwidget.surveys.statistics import Moments, Surveyed, Typical
-from attnwidget.surveys.tables import example_rows, score_rows, wanted_layers
+from attnwidget.surveys.tables import example_rows, score_rows
 
 if TYPE_CHECKING:
     import os
@@ -207,13 +204,8 @@ class Survey(ReadsContexts, HasLinks, HasGroupShares, Pages):
             16
         """
         names = chosen(scores)
-        streams, wanted = self._asked(stream, layer, layers, head, heads)
-        return table(
-            row
-            for one in streams
-            for row in score_rows(one, self.streams[one].moments, names)
-            if (one, row["layer"], row["head"]) in wanted
-        )
+        asked = self._asked(stream, layer, layers, head, heads)
+        return self._table(asked, lambda one, found: score_rows(one, found.moments, names))
 
     def head_labels(
         self,
@@ -237,13 +229,8 @@ class Survey(ReadsContexts, HasLinks, HasGroupShares, Pages):
             KeyError: If there is no such stream.
             ValueError: If there is no such layer or head.
         """
-        streams, wanted = self._asked(stream, layer, layers, head, heads)
-        return table(
-            row
-            for one in streams
-            for row in label_rows(one, self.streams[one].moments.scores())
-            if (one, row["layer"], row["head"]) in wanted
-        )
+        asked = self._asked(stream, layer, layers, head, heads)
+        return self._table(asked, lambda one, found: label_rows(one, found.moments.scores()))
 
     def outputs_of(
         self, pairs: Iterable[tuple[int, int]], stream: str | None = None
@@ -419,33 +406,6 @@ class Survey(ReadsContexts, HasLinks, HasGroupShares, Pages):
         more = f", {len(self.skipped)} skipped" if self.skipped else ""
         ended = ", interrupted" if self.interrupted else ""
         return well_formed(f"Survey({self.model_name}, {parts}, {self.count} inputs{more}{ended})")
-
-    def _asked(
-        self, stream: str | None, layer: Layers, layers: Layers, head: Heads, heads: Heads
-    ) -> tuple[list[str], set[tuple[str, int, int]]]:
-        """Return the streams that a table is asked for, and stream, layer and head of the heads."""
-        streams = list(self.streams) if stream is None else [self._known(stream)]
-        numbers, places = layers_and_heads(layer, layers, head, heads)
-        return streams, {
-            (name, number, place)
-            for name in streams
-            for number, count in wanted_layers(name, self.streams[name].moments.layers, numbers)
-            for place in head_axis(places, count).indices
-        }
-
-    def _known(self, stream: str) -> str:
-        return check_name("stream", stream, self.streams)
-
-    def _one(self, stream: str | None) -> str:
-        if stream is not None:
-            return self._known(stream)
-        if len(self.streams) > 1:
-            names = list(self.streams)
-            message = (
-                f"there are several streams, {names}: choose one, such as stream={names[0]!r}."
-            )
-            raise ValueError(message)
-        return next(iter(self.streams))
 
 
 def _merged(first: Survey, second: Survey) -> Survey:

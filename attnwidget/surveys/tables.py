@@ -8,19 +8,76 @@ import numpy as np
 
 from attnwidget.analysis.head_scores import labels
 from attnwidget.analysis.score_definitions import SCORES, chosen
-from attnwidget.compute.checks import integer, listed, shown
+from attnwidget.analysis.tables import table
+from attnwidget.compute.checks import check_name, integer, listed, shown
+from attnwidget.compute.indexing import head_axis
 from attnwidget.record.stream import number_ranges
-from attnwidget.record.vocabulary import from_the_end
+from attnwidget.record.vocabulary import from_the_end, layers_and_heads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from attnwidget.compute.indexing import Heads
     from attnwidget.record.vocabulary import Layers
     from attnwidget.surveys.statistics import Moments, Surveyed
 
-__all__ = ["example_rows", "group_rows", "head_place", "score_rows", "wanted_layers"]
+    Asked = tuple[list[str], set[tuple[str, int, int]]]
+
+__all__ = ["HasStreams", "example_rows", "group_rows", "head_place", "score_rows", "wanted_layers"]
 
 _NAMES = tuple(SCORES)
+
+
+class HasStreams:
+    """What each part of `Survey` tells of some streams, layers and heads.
+
+    Attributes:
+        streams: What was found, by the stream's name.
+    """
+
+    __slots__ = ()
+
+    streams: Mapping[str, Surveyed]
+
+    def _asked(
+        self, stream: str | None, layer: Layers, layers: Layers, head: Heads, heads: Heads
+    ) -> Asked:
+        """Return the streams that a table is asked for, and stream, layer and head of the heads."""
+        streams = list(self.streams) if stream is None else [self._known(stream)]
+        numbers, places = layers_and_heads(layer, layers, head, heads)
+        return streams, {
+            (name, number, place)
+            for name in streams
+            for number, count in wanted_layers(name, self.streams[name].moments.layers, numbers)
+            for place in head_axis(places, count).indices
+        }
+
+    def _table(
+        self, asked: Asked, rows: Callable[[str, Surveyed], Iterable[dict[str, Any]]]
+    ) -> Any:
+        """Return the rows of the heads that are asked for, of those that ``rows`` makes of each stream."""
+        streams, wanted = asked
+        return table(
+            row
+            for one in streams
+            for row in rows(one, self.streams[one])
+            if (one, row["layer"], row["head"]) in wanted
+        )
+
+    def _known(self, stream: str) -> str:
+        return check_name("stream", stream, self.streams)
+
+    def _one(self, stream: str | None) -> str:
+        """Return the stream of a name, or the only one."""
+        if stream is not None:
+            return self._known(stream)
+        if len(self.streams) > 1:
+            names = list(self.streams)
+            message = (
+                f"there are several streams, {names}: choose one, such as stream={names[0]!r}."
+            )
+            raise ValueError(message)
+        return next(iter(self.streams))
 
 
 def score_rows(stream: str, moments: Moments, names: Sequence[str]) -> Iterator[dict[str, Any]]:

@@ -31,7 +31,7 @@ from attnwidget.surveys.contexts.tables import (
     LinkedTokens,
 )
 from attnwidget.surveys.contexts.token_counts import KINDS
-from attnwidget.surveys.tables import head_place
+from attnwidget.surveys.tables import HasStreams, head_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -85,12 +85,11 @@ def used_inputs(streams: Mapping[str, Surveyed]) -> set[int]:
     return used - {-1}
 
 
-class ReadsContexts:
+class ReadsContexts(HasStreams):
     """The part of `Survey` that is about contexts."""
 
     __slots__ = ()
 
-    streams: Mapping[str, Surveyed]
     texts: Mapping[int, str]
 
     def contexts(
@@ -318,9 +317,6 @@ class ReadsContexts:
                 return _Head(found, f"{name} layer {number} head {place - start}", place, column)
             start += count
         raise AssertionError  # `head_place` has found it
-
-    def _one(self, stream: str | None) -> str:
-        raise NotImplementedError  # that of `Survey`
 
 
 @dataclass(frozen=True, slots=True)

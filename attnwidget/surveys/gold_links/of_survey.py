@@ -11,28 +11,22 @@ from attnwidget.surveys.gold_links.scores import (
     check_label,
     link_rows,
 )
+from attnwidget.surveys.tables import HasStreams
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from attnwidget.compute.indexing import Heads
     from attnwidget.record.vocabulary import Layers
     from attnwidget.surveys.gold_links.counts import LinkCounts
-    from attnwidget.surveys.statistics import Surveyed
 
 __all__ = ["HasLinks"]
 
 
-class HasLinks:
-    """A survey whose streams may have gold links.
-
-    Attributes:
-        streams: What was found, by the stream's name.
-    """
+class HasLinks(HasStreams):
+    """A survey whose streams may have gold links."""
 
     __slots__ = ()
-
-    streams: Mapping[str, Surveyed]
 
     @property
     def links(self) -> LinkScores:
@@ -118,8 +112,3 @@ class HasLinks:
             "links=[[(query, key, 'label'), …], …]), with one list for each text."
         )
         raise ValueError(message)
-
-    def _asked(
-        self, stream: str | None, layer: Layers, layers: Layers, head: Heads, heads: Heads
-    ) -> tuple[list[str], set[tuple[str, int, int]]]:
-        raise NotImplementedError
