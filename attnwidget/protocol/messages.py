@@ -90,7 +90,8 @@ def _compiled(described: dict[str, Any]) -> Callable[[object], object]:
     schema; the first picture waits for two of them. So one without them looks first.
     """
     whole = {**described, "$defs": schema()["$defs"]}
-    fast = fastjsonschema.compile(_listed(whole), use_default=False, detailed_exceptions=False)
+    plain = {**_listed(described), "$defs": _listed_definitions()}
+    fast = fastjsonschema.compile(plain, use_default=False, detailed_exceptions=False)
     compiled = functools.partial(fastjsonschema.compile, whole, use_default=False)
     detailed = functools.lru_cache(maxsize=1)(compiled)
 
@@ -111,6 +112,12 @@ def _listed(described: Any) -> Any:
             for key, part in described.items()
         }
     return [_listed(part) for part in described] if isinstance(described, list) else described
+
+
+@functools.lru_cache(maxsize=1)
+def _listed_definitions() -> dict[str, Any]:
+    definitions: dict[str, Any] = _listed(schema()["$defs"])
+    return definitions
 
 
 @functools.lru_cache(maxsize=64)
