@@ -283,8 +283,7 @@ export const traceForm: Omit<View, "name"> = {
       const name = `${nameOf(trace, link)}, ${how} without it`;
       return { ...hitOf(scene, link), rect: { x, y: y - frame.scroll, width, height }, name };
     });
-    return [...links.slice(0, MOST_STOPS), ...told].filter(
-      ({ rect }) => rect.y >= 0 && rect.y + rect.height <= frame.height,
-    );
+    const isInSight = ({ rect }: Stop) => rect.y >= 0 && rect.y + rect.height <= frame.height;
+    return [...links.filter(isInSight).slice(0, MOST_STOPS), ...told.filter(isInSight)];
   },
 };
